@@ -1,0 +1,102 @@
+"""Exceptions of nwb_dask.
+
+::
+
+    NWBDaskError
+    ├── PathNotFoundError (KeyError)                 no such table, column or object inside a file
+    ├── MalformedFileError (ValueError)              not an NWB file, truncated, or against its format
+    ├── UnsupportedLayoutError (NotImplementedError) valid, and not readable by this version
+    ├── SchemaConflictError (TypeError)              files that disagree and cannot be unified
+    ├── PredicateError (TypeError)                   a filter that has no meaning for its column
+    ├── SourceChangedError (RuntimeError)            the file is not the one that was planned
+    └── SourceUnavailableError (OSError)             the bytes cannot be had
+        ├── SourceNotFoundError (FileNotFoundError)  nothing is at that URL
+        └── SourceAccessError (PermissionError)      something is there, and may not be read
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+
+class NWBDaskError(Exception):
+    """Base of every error that nwb_dask raises on purpose.
+
+    Parameters
+    ----------
+    message : str
+        What went wrong and the way out.
+    url : str, optional
+        The file, without credentials or query string.
+    path : str, optional
+        The object inside the file, ``/units/spike_times``.
+    """
+
+    def __init__(self, message: str, *, url: str | None = None, path: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.url = url
+        self.path = path
+
+    def __str__(self) -> str:
+        """Return the message followed by the file and the path that it does not name yet."""
+        where = [
+            part
+            for part in (self.url and f"file {self.url}", self.path and f"path {self.path}")
+            if part and part.split(" ", 1)[1] not in self.message
+        ]
+        return f"{self.message} [{', '.join(where)}]" if where else self.message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with the facts, so that an error raised on a worker keeps them."""
+        return (_rebuild, (type(self), self.message, self.url, self.path), {"__notes__": getattr(self, "__notes__", [])})
+
+    def at(self, *, url: str | None = None, path: str | None = None) -> Self:
+        """Return the same error with the file and path filled in where they are unknown."""
+        self.url = self.url or url
+        self.path = self.path or path
+        return self
+
+
+def _rebuild(cls: type[NWBDaskError], message: str, url: str | None, path: str | None) -> NWBDaskError:
+    return cls(message, url=url, path=path)
+
+
+class PathNotFoundError(NWBDaskError, KeyError):
+    """No table, column or object of that name."""
+
+
+class MalformedFileError(NWBDaskError, ValueError):
+    """The file is not NWB, is truncated, or breaks the rules of its format."""
+
+
+class UnsupportedLayoutError(NWBDaskError, NotImplementedError):
+    """The file is valid and uses something that this version does not read."""
+
+
+class SchemaConflictError(NWBDaskError, TypeError):
+    """Files hold the same column in types that have no lossless common type."""
+
+
+class PredicateError(NWBDaskError, TypeError):
+    """A filter compares what cannot be compared, such as a ragged column with a number."""
+
+
+class SourceChangedError(NWBDaskError, RuntimeError):
+    """The file was replaced or modified between the plan and the read."""
+
+
+class SourceUnavailableError(NWBDaskError, OSError):
+    """The bytes of a file cannot be had: network, server, or storage failure."""
+
+
+class SourceNotFoundError(SourceUnavailableError, FileNotFoundError):
+    """Nothing exists at the URL."""
+
+
+class SourceAccessError(SourceUnavailableError, PermissionError):
+    """The file exists and reading it is not permitted."""
+
+
+class SkippedFilesWarning(UserWarning):
+    """Files were left out because ``errors="skip"`` was asked for; the message lists them."""

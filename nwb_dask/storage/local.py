@@ -1,0 +1,136 @@
+"""Local files: one ``pread`` per range, nothing in between."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from nwb_dask.errors import (
+    MalformedFileError,
+    SourceAccessError,
+    SourceChangedError,
+    SourceNotFoundError,
+    SourceUnavailableError,
+    UnsupportedLayoutError,
+)
+from nwb_dask.index import Identity, Source, Url
+from nwb_dask.storage.coalesce import Buffer
+from nwb_dask.storage.trace import is_tracing, record
+
+# Opening a FIFO would wait for a writer; regular files do not know this flag.
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK
+
+
+class LocalStore:
+    """One open local file.
+
+    Parameters
+    ----------
+    url : Url
+        As the source is known.
+    path : str
+        Where it is.
+    expected : Identity, optional
+        The version that must be there.
+    """
+
+    __slots__ = ("_fd", "_mtime_ns", "local_path", "size", "source")
+
+    def __init__(self, url: Url, *, path: str, expected: Identity | None) -> None:
+        self._fd = -1
+        try:
+            self._fd = fd = os.open(path, _FLAGS)
+            status = os.fstat(fd)
+        except OSError as exc:
+            raise _unavailable(exc, path) from exc
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_a_file(status.st_mode, path)
+        self.local_path = path
+        self.size = status.st_size
+        self._mtime_ns = status.st_mtime_ns
+        identity = Identity("mtime", f"{status.st_mtime_ns}:{status.st_ino}", status.st_size)
+        if expected is not None and identity != expected:
+            raise SourceChangedError(f"{path} is not the file that was planned; plan again", url=path)
+        self.source = Source(url, identity)
+
+    def read(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
+        """Return the bytes of each half-open range.
+
+        Raises
+        ------
+        MalformedFileError
+            If a range reaches past the end: the file is truncated.
+        SourceChangedError
+            If the file was written to since it was opened.
+        """
+        fd, size, pread = self._fd, self.size, os.pread
+        out: list[Buffer] = []
+        try:
+            for start, stop in ranges:
+                if not 0 <= start <= stop <= size:
+                    raise past_end(start, stop, size=size, name=self.local_path)
+                got = pread(fd, stop - start, start)
+                out.append(got if len(got) == stop - start else self._rest(got, start, stop))
+            status = os.fstat(fd)
+        except OSError as exc:
+            raise _unavailable(exc, self.local_path) from exc
+        if status.st_mtime_ns != self._mtime_ns or status.st_size != size:
+            raise SourceChangedError(f"{self.local_path} changed while it was read; plan again", url=self.local_path)
+        if is_tracing():
+            record(self.local_path, requests=len(out), n_bytes=sum(map(len, out)))
+        return out
+
+    def _rest(self, got: bytes, start: int, stop: int) -> bytes:
+        """Return the whole range, of which one ``pread`` gave the beginning: Linux reads at most 2 GiB at once."""
+        parts = [got]
+        while got and start + len(got) < stop:
+            start += len(got)
+            got = os.pread(self._fd, stop - start, start)
+            parts.append(got)
+        if not got:
+            raise SourceChangedError(f"{self.local_path} became shorter while it was read", url=self.local_path)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Close the file; more than once is harmless."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"LocalStore({self.local_path!r})"
+
+
+def past_end(start: int, stop: int, *, size: int, name: str) -> MalformedFileError:
+    """Return the error of a range that the file does not have."""
+    if 0 <= start <= stop:
+        return MalformedFileError(f"truncated: bytes {start} to {stop} were asked of a file of {size} bytes", url=name)
+    return MalformedFileError(f"bytes {start} to {stop} are not a range", url=name)
+
+
+def _unavailable(exc: OSError, path: str) -> SourceUnavailableError:
+    """Return our error for one of the operating system."""
+    if isinstance(exc, (FileNotFoundError, NotADirectoryError)):
+        return SourceNotFoundError(f"no such file: {path}", url=path)
+    if isinstance(exc, PermissionError):
+        return SourceAccessError(f"reading {path} is not permitted", url=path)
+    return SourceUnavailableError(f"reading {path} failed: {exc.strerror}", url=path)
+
+
+def _not_a_file(mode: int, path: str) -> UnsupportedLayoutError | SourceUnavailableError:
+    """Return the error of a directory or a device."""
+    if stat.S_ISDIR(mode):
+        return UnsupportedLayoutError(f"{path} is a directory: Zarr stores are not supported yet", url=path)
+    return SourceUnavailableError(f"{path} is not a regular file", url=path)

@@ -1,0 +1,89 @@
+"""One open file, read by byte ranges, wherever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from nwb_dask.errors import SourceUnavailableError
+from nwb_dask.index import Identity, Source, Url
+from nwb_dask.storage.access import Access
+from nwb_dask.storage.coalesce import Buffer
+from nwb_dask.storage.local import LocalStore
+from nwb_dask.storage.remote import RemoteStore
+from nwb_dask.storage.urls import display_url, local_path, scheme
+
+
+class Store(Protocol):
+    """One open file. Reads may come from any thread; no handle survives pickling or a fork."""
+
+    @property
+    def source(self) -> Source:
+        """URL and version of the file; every byte read is of this version."""
+
+    @property
+    def size(self) -> int:
+        """Length of the file in bytes."""
+
+    @property
+    def local_path(self) -> str | None:
+        """Path of a local file; None for a remote one."""
+
+    def read(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
+        """Return the bytes of each half-open range, in the order asked.
+
+        Ranges near each other share a request, and requests run at once; ask for everything in one call.
+        A single range of up to 4 MiB is read on the calling thread.
+
+        Raises
+        ------
+        MalformedFileError
+            If a range reaches past the end of the file.
+        SourceChangedError
+            If the file is no longer `source`.
+        SourceUnavailableError
+            If the bytes cannot be had.
+        """
+
+    def close(self) -> None:
+        """Give up the file; more than once is harmless."""
+
+    def __enter__(self) -> Self:
+        """Return the store, which closes when the block ends."""
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        """Close."""
+
+
+def open_store(url: Url, access: Access, expected: Identity | None = None) -> Store:
+    """Return the open file at `url`.
+
+    Parameters
+    ----------
+    url : Url
+        An absolute path, or a ``file://``, ``http(s)://`` or ``s3://`` URL (``?versionId=`` pins an S3 version).
+    access : Access
+        How to reach it.
+    expected : Identity, optional
+        The version that was planned. A remote file is then opened without a request and checked by the first
+        read; without it, one round fetches the head and the tail of the file, which later reads use.
+
+    Raises
+    ------
+    SourceNotFoundError, SourceAccessError, SourceUnavailableError
+        If it cannot be opened.
+    SourceChangedError
+        If it is another version than `expected`.
+    UnsupportedLayoutError
+        If it is a directory.
+    """
+    if url.startswith("/"):
+        return LocalStore(url, path=url, expected=expected)
+    kind = scheme(url)
+    if kind in {"http", "https", "s3", "s3a"}:
+        return RemoteStore(url, access, expected=expected)
+    if kind in {"", "file"}:
+        return LocalStore(url, path=local_path(url), expected=expected)
+    name = display_url(url)
+    raise SourceUnavailableError(f"{kind}:// URLs are not read; give a path, or an https:// or s3:// URL", url=name)

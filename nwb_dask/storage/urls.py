@@ -1,0 +1,67 @@
+"""What a URL says and what may be said of it: schemes, names without secrets."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from nwb_dask.errors import SourceNotFoundError
+from nwb_dask.index import Url
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_USERINFO = re.compile(r"(://)[^/?#]*@")
+
+
+class SignedUrl(str):
+    """A URL with a query string or a user in it: complete as text, and shown without them by ``repr``.
+
+    Values that hold a URL show it with ``repr`` (dataclasses, containers, exceptions in tracebacks), where a
+    signature does not belong. Messages are made with `display_url`.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(display_url(self))
+
+
+def make_url(text: str) -> Url:
+    """Return `text` as a URL that does not show its secrets."""
+    return Url(SignedUrl(text) if display_url(text) != text else text)
+
+
+def scheme(text: str) -> str:
+    """Return the scheme in lower case; ``""`` for a local path."""
+    match = _SCHEME.match(text)
+    return match.group(1).lower() if match else ""
+
+
+def display_url(url: str) -> str:
+    """Return the name of a URL: without user, password and query string. A local path is its own name."""
+    if scheme(url) not in {"http", "https", "s3", "s3a"}:
+        return url
+    bare = _USERINFO.sub(r"\1", url, count=1)
+    if scheme(url) in {"http", "https"}:
+        return bare.partition("?")[0]
+    # A question mark belongs to the key of an S3 object; only the version is a query.
+    return bare.partition("?versionId=")[0]
+
+
+def split_s3(url: str) -> tuple[str, str, str | None]:
+    """Return bucket, key and version id of an ``s3://`` URL; the key is as stored, never percent-decoded."""
+    rest, _, version = url.partition("://")[2].partition("?versionId=")
+    bucket, _, key = rest.partition("/")
+    return bucket, key, version or None
+
+
+def local_path(url: str) -> str:
+    """Return the path that a ``file://`` URL means, percent-decoded, or a local path unchanged.
+
+    A number sign is part of the path: a file has no fragments.
+    """
+    if scheme(url) != "file":
+        return url
+    host, slash, path = url.partition("://")[2].partition("/")
+    if host not in {"", "localhost"} or not slash:
+        raise SourceNotFoundError(f"{url!r} names the host {host!r}; a local file is file:///path", url=url)
+    return "/" + unquote(path)

@@ -49,7 +49,11 @@ class NWBDaskError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle with the facts, so that an error raised on a worker keeps them."""
-        return (_rebuild, (type(self), self.message, self.url, self.path), {"__notes__": getattr(self, "__notes__", [])})
+        return (
+            _rebuild,
+            (type(self), self.message, self.url, self.path),
+            {"__notes__": getattr(self, "__notes__", [])},
+        )
 
     def at(self, *, url: str | None = None, path: str | None = None) -> Self:
         """Return the same error with the file and path filled in where they are unknown."""

@@ -1,0 +1,210 @@
+"""One column of one file: its type and the arrays that hold it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pyarrow as pa
+
+from nwb_dask.errors import UnsupportedLayoutError
+from nwb_dask.index import ArrayEntry, ElementType, FileIndex, GroupEntry, join
+from nwb_dask.model.arrow_types import CATEGORY, arrow_type, fixed_shape, is_heavy
+from nwb_dask.model.field import Field
+from nwb_dask.model.kinds import neurodata_type, reference_attribute
+
+ColumnKind = Literal["vector", "record", "field", "sampled", "resolved"]
+"""How values are laid out: one row each, possibly through indexes (``vector``); the whole dataset is the
+only row (``record``); one field of a compound dataset (``field``); computed from a starting time and a rate
+(``sampled``); taken from another table through a region (``resolved``)."""
+
+NAMED_BY_LAST_PART = "electrode_group"
+"""The reference column of /units whose target users know by its name, not by its path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of one file."""
+
+    field: Field
+    """Name and type as this file has it."""
+    kind: ColumnKind
+    values: ArrayEntry | None
+    """The dataset with the values; of a ``sampled`` column, the starting time."""
+    indexes: tuple[ArrayEntry, ...] = ()
+    """VectorIndex datasets, the outermost first."""
+    component: str = ""
+    """Field of the compound that a ``field`` column takes."""
+    rate: float = 0.0
+    """Samples per second of a ``sampled`` column."""
+    elements: str | None = None
+    """Path of the dataset that names the categories of an EnumData column."""
+    region: Column | None = None
+    """Of a ``resolved`` column: the DynamicTableRegion that selects the rows."""
+    target: Column | None = None
+    """Of a ``resolved`` column: the column of the other table."""
+    target_rows: int = 0
+
+    @property
+    def problem(self) -> str:
+        """Why the column cannot be read; ``""`` if it can."""
+        return self.field.problem
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes that the column's datasets take in the file."""
+        if self.kind == "resolved" and self.region is not None and self.target is not None:
+            return self.region.stored_bytes + self.target.stored_bytes
+        entries = (*self.indexes, *((self.values,) if self.values is not None else ()))
+        return sum(entry.stored_bytes for entry in entries)
+
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes of the column's values in memory, before any selection (text counted as its references)."""
+        if self.kind == "resolved" and self.region is not None:
+            return self.region.decoded_bytes
+        entries = (*self.indexes, *((self.values,) if self.values is not None else ()))
+        return sum(_decoded(entry) for entry in entries)
+
+    def renamed(self, name: str) -> Column:
+        """Return the same column under another name."""
+        return replace(self, field=replace(self.field, name=name))
+
+    def with_categories(self, categories: tuple[str, ...]) -> Column:
+        """Return the column as a dictionary of `categories`."""
+        return replace(self, field=replace(self.field, categories=categories))
+
+
+def broken_column(name: str, reason: str, values: ArrayEntry | None) -> Column:
+    """Return a column whose reading raises with `reason`."""
+    return Column(Field(name, pa.null(), nullable=True, problem=reason), "vector", values)
+
+
+def is_vector_index(entry: ArrayEntry) -> bool:
+    """Tell whether a dataset with a ``target`` is an index: 1-d integers, or (NWB 2.0b) region references."""
+    return entry.element.kind in {"int", "uint", "region"} and entry.shape is not None and len(entry.shape) == 1
+
+
+def dynamic_column(name: str, entry: ArrayEntry, indexes: tuple[ArrayEntry, ...], n_rows: int) -> Column:
+    """Return a column of a DynamicTable, ragged to the depth of its `indexes`."""
+    outer = indexes[0] if indexes else entry
+    if not entry.shape or not outer.shape:
+        return broken_column(name, f"it has shape {entry.shape or 'of a scalar'}, and a column needs rows", entry)
+    if outer.shape[0] != n_rows:
+        return broken_column(name, f"it has {outer.shape[0]} rows, the table has {n_rows}", entry)
+    path = reference_attribute(entry, "elements") if neurodata_type(entry) == "EnumData" else None
+    try:
+        item = CATEGORY if path else arrow_type(entry.element)
+    except UnsupportedLayoutError as error:
+        return broken_column(name, error.message, entry)
+    item = fixed_shape(item, entry.shape[1:])
+    for _ in indexes:
+        item = pa.large_list(item)
+    return Column(
+        _field(name, item, entry.element, enum_data=path is not None), "vector", entry, indexes, elements=path
+    )
+
+
+def record_column(name: str, entry: ArrayEntry) -> Column:
+    """Return a dataset as the only value of a one-row table; each of its dimensions is a list."""
+    try:
+        item = arrow_type(entry.element)
+    except UnsupportedLayoutError as error:
+        return broken_column(name, error.message, entry)
+    for _ in entry.shape or ():
+        item = pa.large_list(item)
+    field = _field(name, item, entry.element)
+    return Column(replace(field, nullable=entry.shape is None), "record", entry)
+
+
+def compound_column(name: str, entry: ArrayEntry) -> Column:
+    """Return one field of a 1-d compound dataset as a column."""
+    element = dict(entry.element.fields)[name]
+    try:
+        item = arrow_type(element)
+    except UnsupportedLayoutError as error:
+        return broken_column(name, error.message, entry)
+    return Column(_field(name, item, element), "field", entry, component=name)
+
+
+def resolved_column(name: str, region: Column, target: Column, target_rows: int) -> Column:
+    """Return the values of `target` at the rows that `region` names."""
+    problem = region.problem or target.problem
+    if problem:
+        return broken_column(name, problem, target.values)
+    item = target.field.type
+    for _ in region.indexes:
+        item = pa.large_list(item)
+    field = replace(target.field, name=name, type=item, heavy=is_heavy(item))
+    return Column(field, "resolved", target.values, region=region, target=target, target_rows=target_rows)
+
+
+def series_columns(index: FileIndex, group: GroupEntry) -> tuple[int, dict[str, Column]]:
+    """Return the length and the columns ``timestamps``, ``data``, ``control`` of a TimeSeries.
+
+    NWB core schema, *TimeSeries*: times are either ``timestamps`` (seconds, one per sample) or
+    ``starting_time`` with its attribute ``rate`` (Hz); where a file has both, the stored ones count. Data
+    come as stored, without conversion. A series of external images has timestamps and zero rows of data in
+    the file: its length is that of the timestamps, and it has no column ``data``.
+    """
+    data, stamps = (index.array(join(group.path, name)) for name in ("data", "timestamps"))
+    n_stamps = stamps.shape[0] if stamps is not None and stamps.shape else 0
+    n_data = _series_length(data)
+    n_rows = n_data or n_stamps
+    columns: dict[str, Column] = {}
+    timing = _timing_column(index, group, stamps, n_rows)
+    if timing is not None:
+        columns["timestamps"] = timing
+    for name in ("data", "control"):
+        entry = index.array(join(group.path, name))
+        if entry is None:
+            broken = _broken_member(index, group, name)
+            if broken is not None:
+                columns[name] = broken
+        elif not entry.shape:
+            columns[name] = record_column(name, entry)
+        elif entry.shape[0] or not n_rows:
+            columns[name] = dynamic_column(name, entry, (), n_rows)
+    return n_rows, columns
+
+
+def _broken_member(index: FileIndex, group: GroupEntry, name: str) -> Column | None:
+    path = join(group.path, name)
+    link = group.links.get(name)
+    if path in index.problems:
+        return broken_column(name, index.problems[path], None)
+    if link is not None and link.filename is not None:
+        return broken_column(name, f"it is in another file, {link.filename!r}, and links out are not followed", None)
+    return broken_column(name, f"its link to {link.target!r} leads nowhere", None) if link is not None else None
+
+
+def _series_length(data: ArrayEntry | None) -> int:
+    if data is None or data.shape is None:
+        return 0
+    return data.shape[0] if data.shape else 1
+
+
+def _timing_column(index: FileIndex, group: GroupEntry, stamps: ArrayEntry | None, n_rows: int) -> Column | None:
+    if stamps is not None:
+        return dynamic_column("timestamps", stamps, (), n_rows)
+    broken = _broken_member(index, group, "timestamps")
+    if broken is not None:
+        return broken
+    start = index.array(join(group.path, "starting_time"))
+    rate = None if start is None else start.attributes.get("rate")
+    if start is None or isinstance(rate, bool) or not isinstance(rate, int | float):
+        return None
+    return Column(Field("timestamps", pa.float64()), "sampled", start, rate=float(rate))
+
+
+def _field(name: str, item: pa.DataType, element: ElementType, *, enum_data: bool = False) -> Field:
+    categories = tuple(member for member, _ in element.members) if element.kind == "enum" and not enum_data else None
+    nullable = element.kind == "reference" and not is_heavy(item)
+    return Field(name, item, nullable=nullable, categories=categories, heavy=is_heavy(item))
+
+
+def _decoded(entry: ArrayEntry) -> int:
+    size = entry.element.dtype.itemsize if entry.element.dtype is not None else 16
+    for length in entry.shape or ():
+        size *= length
+    return size

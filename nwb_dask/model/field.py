@@ -1,0 +1,35 @@
+"""One column of a table as its reader sees it: name and Arrow type, known without reading data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+NWB_PATH = "_nwb_path"
+TABLE_PATH = "_table_path"
+TABLE_INDEX = "_table_index"
+PATH_COLUMNS = (NWB_PATH, TABLE_PATH, TABLE_INDEX)
+"""Columns that name a row's origin: file as given made absolute, table's path in it, row number in the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column of a scan, after the files have been unified."""
+
+    name: str
+    type: pa.DataType
+    """Arrow type of every batch that is read. ``pa.dictionary(pa.int32(), pa.string())`` for categories."""
+    nullable: bool = False
+    """Whether a batch may hold nulls: some file lacks the column, or the stored values may be absent."""
+    categories: tuple[str, ...] | None = None
+    """All values of a dictionary column, in order, over all files; None for other types."""
+    heavy: bool = False
+    """Ragged or n-dimensional: read after the filter, for surviving rows only, and not to be filtered on."""
+    problem: str = ""
+    """Why the column cannot be read (its type is then ``pa.null()``); reading it raises."""
+
+
+def path_fields() -> tuple[Field, ...]:
+    """Return the fields of the three path columns."""
+    return (Field(NWB_PATH, pa.string()), Field(TABLE_PATH, pa.string()), Field(TABLE_INDEX, pa.int64()))

@@ -1,0 +1,138 @@
+"""Puts the tables of many files together into one scan: one schema, pieces in source order. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+import pyarrow as pa
+
+from nwb_dask.errors import PathNotFoundError
+from nwb_dask.index import Source
+from nwb_dask.model import PATH_COLUMNS, Field, Table, path_fields, unify_fields
+from nwb_dask.model.unify import override
+from nwb_dask.plan.partition import Piece
+from nwb_dask.plan.scan import Scan, pieces_table
+from nwb_dask.plan.split import pack_bounds, split_piece
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The tables of one file that a scan reads."""
+
+    source: Source
+    name: str
+    """As the user gave it, made absolute."""
+    typed: str
+    """As the user typed it."""
+    tables: tuple[Table, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How the user wants the rows laid out; names as in `read_nwb`."""
+
+    table: str
+    columns: tuple[str, ...] | None = None
+    extra: tuple[str, ...] = ()
+    """Columns that are needed besides `columns`, for filters."""
+    overrides: Mapping[str, pa.DataType] | None = None
+    insert_missing: bool = True
+    include_path_columns: bool = True
+    block_bytes: int | None = None
+    partition_bytes: int | None = None
+    resolve: tuple[str, ...] | bool = ()
+
+
+def assemble_scan(
+    found: Sequence[Found], wish: Wish, *, skipped: tuple[tuple[str, str], ...] = (), access: object = None
+) -> Scan:
+    """Return the scan over the tables of `found`, in that order.
+
+    Raises
+    ------
+    PathNotFoundError
+        If a column is asked for that no file has, or that some lack with ``missing_columns="raise"``.
+    SchemaConflictError
+        If two files disagree about a column that is asked for.
+    """
+    holders = [(one, table) for one in found for table in one.tables]
+    fields = _fields(holders, wish)
+    if wish.include_path_columns:
+        fields = (*fields, *(field for field in path_fields() if field.name not in {f.name for f in fields}))
+    pieces: list[tuple[Piece, str]] = []
+    sizes: list[int] = []
+    for one, table in holders:
+        whole = Piece(one.source.url, one.name, one.source.identity, table.path, 0, table.n_rows)
+        decoded = sum(column.decoded_bytes for column in table.columns.values())
+        parts = (whole,) if wish.block_bytes is None else split_piece(whole, decoded, block_bytes=wish.block_bytes)
+        pieces.extend((part, one.typed) for part in parts)
+        sizes.extend([decoded // len(parts)] * len(parts))
+    bounds = pack_bounds(sizes, partition_bytes=wish.partition_bytes)
+    stored = _stored_bytes([table for _, table in holders])
+    return Scan(wish.table, fields, pieces_table(pieces), bounds, stored, skipped, access, wish.resolve)
+
+
+def _fields(holders: Sequence[tuple[Found, Table]], wish: Wish) -> tuple[Field, ...]:
+    found: dict[str, list[tuple[str, Field]]] = {}
+    for one, table in holders:
+        for name, column in table.columns.items():
+            found.setdefault(name, []).append((f"{table.path} of {one.name}", column.field))
+    names = _in_order([table for _, table in holders]) if wish.columns is None else (*wish.columns, *wish.extra)
+    known = {field.name: field for field in path_fields()}
+    overrides = wish.overrides or {}
+    _check_names([*names, *overrides], found, holders, wish)
+    fields = {}
+    for name in names:
+        if name in known and name not in found:
+            fields[name] = known[name]
+        elif name in overrides:
+            kept = [(source, override(field, overrides)) for source, field in found[name]]
+            fields[name] = unify_fields(name, kept, n_files=len(holders))
+        else:
+            fields[name] = unify_fields(name, found[name], n_files=len(holders))
+    return tuple(fields.values())
+
+
+def _in_order(tables: Sequence[Table]) -> tuple[str, ...]:
+    """Return the columns of all tables: those of the first, then what each other adds."""
+    return tuple(dict.fromkeys(name for table in tables for name in table.columns))
+
+
+def _check_names(
+    names: Sequence[str], found: Mapping[str, object], holders: Sequence[tuple[Found, Table]], wish: Wish
+) -> None:
+    for name in names:
+        if name in PATH_COLUMNS:
+            continue
+        lacking = [one.name for one, table in holders if name not in table.columns]
+        if name not in found:
+            raise _no_column(name, [table for _, table in holders], [one.name for one, _ in holders], wish.table)
+        if lacking and not wish.insert_missing and (wish.columns is None or name in wish.columns):
+            message = (
+                f"column {name!r} is missing from {wish.table} of {lacking[0]}"
+                f"{f' and {len(lacking) - 1} more files' if len(lacking) > 1 else ''}; "
+                "missing_columns='insert' fills it with nulls"
+            )
+            raise PathNotFoundError(message, path=wish.table)
+
+
+def _no_column(name: str, tables: Sequence[Table], sources: Sequence[str], table: str) -> PathNotFoundError:
+    every = tuple(dict.fromkeys(column for one in tables for column in one.names))
+    near = get_close_matches(name, every, n=3)
+    where = sources[0] if len(sources) == 1 else f"any of {len(sources)} files, such as {sources[0]}"
+    if near:
+        holder = next(source for one, source in zip(tables, sources, strict=True) if near[0] in one.names)
+        hint = f"did you mean {' or '.join(map(repr, near))} (in {holder})?"
+    else:
+        hint = f"the columns are {', '.join(every)}"
+    return PathNotFoundError(f"no column {name!r} in {table} of {where}; {hint}", path=table)
+
+
+def _stored_bytes(tables: Sequence[Table]) -> tuple[tuple[str, int], ...]:
+    totals: dict[str, int] = {}
+    for table in tables:
+        for name, column in table.columns.items():
+            totals[name] = totals.get(name, 0) + column.stored_bytes
+    return tuple(totals.items())

@@ -1,0 +1,8 @@
+"""Executes plans: opens files, describes their tables, and reads partitions into Arrow tables."""
+
+from __future__ import annotations
+
+from nwb_dask.read.scan import scan_sources
+from nwb_dask.read.table import MaskFunction, read_partition, read_scan
+
+__all__ = ["MaskFunction", "read_partition", "read_scan", "scan_sources"]

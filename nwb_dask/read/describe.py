@@ -1,0 +1,179 @@
+"""Describes tables of one open file: the index, the categories and the regions that a plan needs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from nwb_dask.catalog import recent_tables
+from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError
+from nwb_dask.index import ArrayEntry, FileIndex, Source
+from nwb_dask.model import Table, build_table, category_paths, find_tables
+from nwb_dask.model.columns import Column, broken_column
+from nwb_dask.model.kinds import INDEX_ATTRIBUTES, table_kind
+from nwb_dask.model.table import SEPARATOR, region_target, with_columns, with_resolved
+from nwb_dask.plan.ragged import Spans
+
+_STRUCTURE = frozenset({"id", "data", "timestamps", "starting_time"})
+"""Members that tell what a table is and how many rows it has; described whatever columns are asked for."""
+
+Resolve: TypeAlias = tuple[str, ...] | bool
+"""Region columns whose targets are joined; True for all."""
+
+_GLOB = frozenset("*?[")
+
+
+class CanDescribe(Protocol):
+    """What describing needs of an open file."""
+
+    @property
+    def source(self) -> Source:
+        """The file and its identity."""
+
+    def index(
+        self,
+        path: str,
+        *,
+        names: Collection[str] | None = None,
+        recursive: bool = False,
+        attributes: frozenset[str] | None = None,
+    ) -> FileIndex:
+        """Return what is known of the object at `path` and its members."""
+
+    def read(self, entry: ArrayEntry, spans: Spans | None = None) -> npt.NDArray[np.generic]:
+        """Return rows of the first axis."""
+
+
+def normalize_path(path: str) -> str:
+    """Return an absolute path inside a file: ``units`` and ``/units/`` are ``/units``."""
+    return "/" + path.strip("/")
+
+
+def match_tables(file: CanDescribe, table: str) -> tuple[str, ...]:
+    """Return the paths of the tables of `file` that `table` names.
+
+    Parameters
+    ----------
+    table : str
+        A path, or a glob over the paths of all tables (``/intervals/*``), which reads the whole tree of
+        the file; a glob never matches the one-row tables.
+
+    Returns
+    -------
+    tuple of str
+        Sorted; empty if a glob matches nothing.
+    """
+    path = normalize_path(table)
+    if not _GLOB & set(path):
+        return (path,)
+    return tuple(found for found in list_tables(file) if fnmatchcase(found, path) and _depth(found) == _depth(path))
+
+
+def list_tables(file: CanDescribe) -> tuple[str, ...]:
+    """Return the paths of all tables of `file`, sorted; reads the whole tree, and no data."""
+    key = (file.source, None, None, ())
+    known = recent_tables.get(key)
+    if isinstance(known, tuple):
+        return known
+    found = find_tables(file.index("/", recursive=True, attributes=INDEX_ATTRIBUTES))
+    recent_tables.put(key, found)
+    return found
+
+
+def describe_table(file: CanDescribe, path: str, *, names: Iterable[str] | None = None, resolve: Resolve = ()) -> Table:
+    """Return the table at `path` with the columns `names` (all by default).
+
+    Parameters
+    ----------
+    names : iterable of str, optional
+        Columns to describe; those that the table lacks are ignored.
+    resolve : tuple of str or bool
+        Region columns whose targets are joined as ``<region>.<column>``; True means all of them.
+
+    Raises
+    ------
+    PathNotFoundError
+        If nothing is at `path`.
+    MalformedFileError
+        If it is no table.
+    """
+    wanted = None if names is None else frozenset(names)
+    for asked in {wanted, None}:
+        known = recent_tables.get((file.source, path, asked, resolve))
+        if isinstance(known, Table):
+            return known
+    described = _describe(file, path, wanted, resolve)
+    recent_tables.put((file.source, path, wanted, resolve), described)
+    return described
+
+
+def _describe(file: CanDescribe, path: str, wanted: frozenset[str] | None, resolve: Resolve) -> Table:
+    asked = None if wanted is None else wanted | {name.partition(SEPARATOR)[0] for name in wanted} | _STRUCTURE
+    index = file.index(path, names=asked, attributes=INDEX_ATTRIBUTES)
+    kind = table_kind(index, path)
+    if kind is None:
+        message = f"{path} is a single dataset, not a table; read the group that holds it"
+        raise MalformedFileError(message, url=file.source.url, path=path)
+    table = build_table(index, path, names=asked)
+    if wanted is not None:
+        table = replace(table, columns={n: c for n, c in table.columns.items() if _asked_for(n, wanted)})
+    if kind == "aligned":
+        table = _add_categories(file, index, table, path, wanted)
+    table = replace(table, columns={name: _add_elements(file, column) for name, column in table.columns.items()})
+    return _add_resolved(file, table, wanted, resolve) if resolve else table
+
+
+def _asked_for(name: str, wanted: frozenset[str]) -> bool:
+    return name in wanted or any(other.startswith(name + SEPARATOR) for other in wanted)
+
+
+def _add_categories(
+    file: CanDescribe, index: FileIndex, table: Table, path: str, wanted: frozenset[str] | None
+) -> Table:
+    for category in category_paths(index, path):
+        prefix = category.rpartition("/")[2]
+        inner = None
+        if wanted is not None:
+            inner = frozenset(n.removeprefix(prefix + SEPARATOR) for n in wanted if n.startswith(prefix + SEPARATOR))
+        other = _describe(file, category, inner, ())
+        table = with_columns(table, prefix, other, n_rows=table.n_rows)
+    return table
+
+
+def _add_elements(file: CanDescribe, column: Column) -> Column:
+    if column.elements is None or column.problem or column.field.categories is not None:
+        return column
+    try:
+        entry = file.index(column.elements, attributes=INDEX_ATTRIBUTES).arrays[column.elements]
+        stored = np.asarray(file.read(entry)).reshape(-1)
+    except (NWBDaskError, KeyError) as error:
+        return broken_column(column.field.name, f"its elements at {column.elements} are unreadable: {error}", None)
+    text = tuple(item.decode() if isinstance(item, bytes) else str(item) for item in stored.tolist())
+    return column.with_categories(text)
+
+
+def _add_resolved(file: CanDescribe, table: Table, wanted: frozenset[str] | None, resolve: Resolve) -> Table:
+    regions = {name: target for name, c in table.columns.items() if (target := region_target(c)) is not None}
+    chosen = tuple(regions) if resolve is True else resolve or ()
+    for name in chosen:
+        if name not in regions:
+            if name in table.names:
+                message = f"resolve={name!r}: that column of {table.path} is no DynamicTableRegion"
+                raise PathNotFoundError(message, url=file.source.url, path=table.path)
+            continue
+        inner = None
+        if wanted is not None:
+            inner = frozenset(n.removeprefix(name + SEPARATOR) for n in wanted if n.startswith(name + SEPARATOR))
+        table = with_resolved(table, name, _describe(file, regions[name], inner, ()))
+    if wanted is not None:
+        table = replace(table, columns={n: c for n, c in table.columns.items() if n in wanted})
+    return table
+
+
+def _depth(path: str) -> int:
+    return path.count("/")

@@ -16,7 +16,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Self
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_USERINFO = re.compile(r"(://)[^/?#]*@")
+
+
+def display_url(url: str) -> str:
+    """Return the name of a URL: without user, password and query string. A local path is its own name."""
+    match = _SCHEME.match(url)
+    scheme = match.group(1).lower() if match else ""
+    if scheme in {"", "file"}:
+        return url
+    bare = _USERINFO.sub(r"\1", url, count=1)
+    # A question mark belongs to the key of an S3 object; only the version is a query.
+    return bare.partition("?versionId=" if scheme in {"s3", "s3a"} else "?")[0]
 
 
 class NWBDaskError(Exception):
@@ -27,7 +42,7 @@ class NWBDaskError(Exception):
     message : str
         What went wrong and the way out.
     url : str, optional
-        The file, without credentials or query string.
+        The file; credentials and the query string are dropped, whoever raises the error.
     path : str, optional
         The object inside the file, ``/units/spike_times``.
     """
@@ -35,7 +50,7 @@ class NWBDaskError(Exception):
     def __init__(self, message: str, *, url: str | None = None, path: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.url = url
+        self.url = None if url is None else display_url(url)
         self.path = path
 
     def __str__(self) -> str:
@@ -57,7 +72,7 @@ class NWBDaskError(Exception):
 
     def at(self, *, url: str | None = None, path: str | None = None) -> Self:
         """Return the same error with the file and path filled in where they are unknown."""
-        self.url = self.url or url
+        self.url = self.url or (None if url is None else display_url(url))
         self.path = self.path or path
         return self
 

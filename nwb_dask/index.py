@@ -50,8 +50,20 @@ AttributeValue: TypeAlias = "Scalar | tuple[AttributeValue, ...] | npt.NDArray[n
 """A scalar; a tuple for 1-d text or references; a numpy array for numbers of one or more dimensions."""
 
 ElementKind = Literal[
-    "int", "uint", "float", "complex", "bool", "enum", "string", "bytes", "reference",
-    "region", "compound", "sequence", "array", "unsupported",
+    "int",
+    "uint",
+    "float",
+    "complex",
+    "bool",
+    "enum",
+    "string",
+    "bytes",
+    "reference",
+    "region",
+    "compound",
+    "sequence",
+    "array",
+    "unsupported",
 ]
 
 
@@ -126,6 +138,8 @@ class GroupEntry:
     """Names of all members, sorted as the file iterates them, links included."""
     links: Mapping[str, Link] = field(default_factory=lambda: MappingProxyType({}))
     """Those members that are soft or external links."""
+    attribute_names: frozenset[str] = frozenset()
+    """All attributes that the group has, also those whose values are not in `attributes`."""
 
 
 @dataclass(frozen=True, slots=True)

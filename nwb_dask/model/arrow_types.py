@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pyarrow as pa
 
@@ -16,6 +18,7 @@ def is_heavy(data_type: pa.DataType) -> bool:
     return bool(pa.types.is_nested(data_type))
 
 
+@lru_cache(maxsize=512)
 def arrow_type(element: ElementType) -> pa.DataType:
     """Return the Arrow type of one element.
 

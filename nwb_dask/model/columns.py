@@ -11,7 +11,7 @@ from nwb_dask.errors import UnsupportedLayoutError
 from nwb_dask.index import ArrayEntry, ElementType, FileIndex, GroupEntry, join
 from nwb_dask.model.arrow_types import CATEGORY, arrow_type, fixed_shape, is_heavy
 from nwb_dask.model.field import Field
-from nwb_dask.model.kinds import neurodata_type, reference_attribute
+from nwb_dask.model.kinds import reference_attribute
 
 ColumnKind = Literal["vector", "record", "field", "sampled", "resolved"]
 """How values are laid out: one row each, possibly through indexes (``vector``); the whole dataset is the
@@ -92,7 +92,7 @@ def dynamic_column(name: str, entry: ArrayEntry, indexes: tuple[ArrayEntry, ...]
         return broken_column(name, f"it has shape {entry.shape or 'of a scalar'}, and a column needs rows", entry)
     if outer.shape[0] != n_rows:
         return broken_column(name, f"it has {outer.shape[0]} rows, the table has {n_rows}", entry)
-    path = reference_attribute(entry, "elements") if neurodata_type(entry) == "EnumData" else None
+    path = reference_attribute(entry, "elements") if entry.element.kind in {"int", "uint"} else None
     try:
         item = CATEGORY if path else arrow_type(entry.element)
     except UnsupportedLayoutError as error:
@@ -158,7 +158,7 @@ def series_columns(index: FileIndex, group: GroupEntry) -> tuple[int, dict[str, 
     for name in ("data", "control"):
         entry = index.array(join(group.path, name))
         if entry is None:
-            broken = _broken_member(index, group, name)
+            broken = broken_member(index, group, name)
             if broken is not None:
                 columns[name] = broken
         elif not entry.shape:
@@ -168,7 +168,8 @@ def series_columns(index: FileIndex, group: GroupEntry) -> tuple[int, dict[str, 
     return n_rows, columns
 
 
-def _broken_member(index: FileIndex, group: GroupEntry, name: str) -> Column | None:
+def broken_member(index: FileIndex, group: GroupEntry, name: str) -> Column | None:
+    """Return the member `name` of `group` as a column that cannot be read; None if nothing says why."""
     path = join(group.path, name)
     link = group.links.get(name)
     if path in index.problems:
@@ -186,8 +187,11 @@ def _series_length(data: ArrayEntry | None) -> int:
 
 def _timing_column(index: FileIndex, group: GroupEntry, stamps: ArrayEntry | None, n_rows: int) -> Column | None:
     if stamps is not None:
-        return dynamic_column("timestamps", stamps, (), n_rows)
-    broken = _broken_member(index, group, "timestamps")
+        column = dynamic_column("timestamps", stamps, (), n_rows)
+        is_number = pa.types.is_integer(column.field.type) or pa.types.is_floating(column.field.type)
+        # The schema says float64; writers that store counts or float32 get the same seconds.
+        return replace(column, field=replace(column.field, type=pa.float64())) if is_number else column
+    broken = broken_member(index, group, "timestamps")
     if broken is not None:
         return broken
     start = index.array(join(group.path, "starting_time"))

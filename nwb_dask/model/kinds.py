@@ -34,13 +34,14 @@ COLUMN_TYPES = frozenset(
 )  # fmt: skip
 """Types of datasets that are columns of tables (hdmf-common, core; ``TableColumn`` is NWB 2.0b's VectorData)."""
 
-INDEX_ATTRIBUTES = frozenset(
-    {
-        "neurodata_type", "ancestry", "colnames", "categories", "target", "table", "elements", "rate",
-        "nwb_version",
-    }
-)  # fmt: skip
-"""Attributes that decide what a table is; the only ones that a table's description needs."""
+TABLE_ATTRIBUTES = frozenset({"neurodata_type", "ancestry", "colnames", "categories", "nwb_version"})
+"""Attributes of groups that decide what a table is."""
+
+COLUMN_ATTRIBUTES = frozenset({"target", "elements", "table", "rate"})
+"""Attributes of datasets that decide what a column is; the only ones that reading needs."""
+
+LISTED_ATTRIBUTES = COLUMN_ATTRIBUTES | {"neurodata_type"}
+"""Attributes of datasets that tell a table from a column, when a whole file is looked through."""
 
 
 def text_attribute(attributes: Mapping[str, AttributeValue], name: str) -> str | None:
@@ -87,7 +88,7 @@ def table_kind(index: FileIndex, path: str) -> TableKind | None:
     if group is None:
         entry = index.array(path)
         return "compound" if entry is not None and _is_compound_table(entry) else None
-    if "categories" in group.attributes and _looks_dynamic(index, group):
+    if "categories" in group.attribute_names and _looks_dynamic(index, group):
         return "aligned"
     if _looks_dynamic(index, group):
         return "dynamic"
@@ -114,7 +115,7 @@ def find_tables(index: FileIndex) -> tuple[str, ...]:
 def _looks_dynamic(index: FileIndex, group: GroupEntry) -> bool:
     if group.path == "/":
         return False
-    if "colnames" in group.attributes:
+    if "colnames" in group.attribute_names:
         return True
     if "id" not in group.members:
         return False

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from nwb_dask.index import ArrayEntry, FileIndex, GroupEntry, basename, join
 from nwb_dask.model.columns import (
     Column,
     broken_column,
+    broken_member,
     compound_column,
     dynamic_column,
     is_vector_index,
@@ -124,8 +125,8 @@ def _dynamic_table(index: FileIndex, group: GroupEntry, wanted: frozenset[str] |
             continue
         entry = arrays.get(name)
         if entry is None:
-            reason = index.problems.get(join(group.path, name), "colnames names it and it is not a readable dataset")
-            columns[name] = broken_column(name, reason, None)
+            absent = broken_column(name, "colnames names it and it is not a readable dataset", None)
+            columns[name] = broken_member(index, group, name) or absent
         else:
             columns[name] = dynamic_column(name, entry, chains.get(name, ()), n_rows)
     return Table(group.path, table_kind(index, group.path) or "dynamic", neurodata_type(group), n_rows, columns, names)
@@ -135,18 +136,15 @@ def _index_chains(path: str, arrays: Mapping[str, ArrayEntry]) -> dict[str, tupl
     """Return, per column, its VectorIndex datasets, the outermost first.
 
     HDMF common schema, *VectorIndex*: ``target`` is a reference to the VectorData (or VectorIndex) that it
-    indexes. Only where the file has lost that reference does the name decide, and then only for a dataset
-    that says it is a VectorIndex.
+    indexes. No name decides: a column whose index has lost that reference has a length of its own, and is
+    broken for it.
     """
     targets: dict[str, str] = {}
     for name, entry in arrays.items():
         target = reference_attribute(entry, "target")
-        if target is not None and is_vector_index(entry):
-            inner = basename(target) if target.rpartition("/")[0] == path else ""
-        elif neurodata_type(entry) == "VectorIndex":
-            inner = name.removesuffix("_index")
-        else:
+        if target is None or not is_vector_index(entry):
             continue
+        inner = basename(target) if target.rpartition("/")[0] == path else ""
         if inner in arrays and inner != name:
             targets[name] = inner
     chains: dict[str, tuple[ArrayEntry, ...]] = {}
@@ -171,6 +169,10 @@ def _column_names(
     listed = text_list_attribute(group.attributes, "colnames")
     first = ("id",) if "id" in group.members else ()
     hidden = {basename(path) for path in indexes}
+    if listed is None and "colnames" in group.attribute_names:
+        # Not read, because the columns are asked for by name.
+        others = (name for name in group.members if name not in hidden and "target" not in _attributes(arrays, name))
+        return tuple(dict.fromkeys((*first, *(name for name in others if not index.group(join(group.path, name))))))
     # hdmf writes an empty colnames for a table whose columns are all empty (hdmf.common.io.table).
     if listed:
         return tuple(dict.fromkeys((*first, *(name for name in listed if name not in hidden))))
@@ -185,6 +187,10 @@ def _column_names(
         and (name in chains or name not in arrays or n_rows is None or lengths.get(name) == n_rows)
     ]
     return (*first, *found)
+
+
+def _attributes(arrays: Mapping[str, ArrayEntry], name: str) -> Collection[str]:
+    return arrays[name].attributes if name in arrays else ()
 
 
 def _count_rows(

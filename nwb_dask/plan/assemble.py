@@ -82,7 +82,10 @@ def _fields(holders: Sequence[tuple[Found, Table]], wish: Wish) -> tuple[Field, 
     names = _in_order([table for _, table in holders]) if wish.columns is None else (*wish.columns, *wish.extra)
     known = {field.name: field for field in path_fields()}
     overrides = wish.overrides or {}
-    _check_names([*names, *overrides], found, holders, wish)
+    _check_names([*names, *wish.extra, *overrides], found, holders, wish)
+    for name in () if isinstance(wish.resolve, bool) else wish.resolve:
+        if not any(name in table.names for _, table in holders):
+            raise _no_column(name, [table for _, table in holders], [one.name for one, _ in holders], wish.table)
     fields = {}
     for name in names:
         if name in known and name not in found:
@@ -115,7 +118,7 @@ def _check_names(
                 f"{f' and {len(lacking) - 1} more files' if len(lacking) > 1 else ''}; "
                 "missing_columns='insert' fills it with nulls"
             )
-            raise PathNotFoundError(message, path=wish.table)
+            raise PathNotFoundError(message, url=lacking[0], path=wish.table)
 
 
 def _no_column(name: str, tables: Sequence[Table], sources: Sequence[str], table: str) -> PathNotFoundError:
@@ -127,7 +130,7 @@ def _no_column(name: str, tables: Sequence[Table], sources: Sequence[str], table
         hint = f"did you mean {' or '.join(map(repr, near))} (in {holder})?"
     else:
         hint = f"the columns are {', '.join(every)}"
-    return PathNotFoundError(f"no column {name!r} in {table} of {where}; {hint}", path=table)
+    return PathNotFoundError(f"no column {name!r} in {table} of {where}; {hint}", url=sources[0], path=table)
 
 
 def _stored_bytes(tables: Sequence[Table]) -> tuple[tuple[str, int], ...]:

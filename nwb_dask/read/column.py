@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from nwb_dask.errors import MalformedFileError, NWBDaskError
-from nwb_dask.index import ArrayEntry
+from nwb_dask.index import ArrayEntry, ElementType
 from nwb_dask.model import Column
 from nwb_dask.model.columns import NAMED_BY_LAST_PART
 from nwb_dask.plan.ragged import Spans, element_spans, index_spans, merge_spans, rows_of_spans, spans_of_rows
@@ -40,6 +40,19 @@ def read_column(file: CanRead, column: Column, rows: Spans) -> pa.Array:
         return _READERS[column.kind](file, column, rows)
     except NWBDaskError as error:
         raise error.at(path=column.values.path if column.values is not None else None) from error.__cause__
+
+
+def leaf_type(data_type: pa.DataType) -> pa.DataType:
+    """Return the type of the values in lists of any depth."""
+    while pa.types.is_large_list(data_type) or pa.types.is_fixed_size_list(data_type):
+        data_type = data_type.value_type
+    return data_type
+
+
+def _text_or_bytes(column: Column, element: ElementType) -> ElementType:
+    """Return how stored text is taken: as bytes where the column is to have bytes, in which anything is valid."""
+    as_bytes = element.kind == "string" and pa.types.is_binary(leaf_type(column.field.type))
+    return ElementType("bytes") if as_bytes else element
 
 
 def _read_vector(file: CanRead, column: Column, rows: Spans) -> pa.Array:
@@ -75,7 +88,7 @@ def _vector_items(file: CanRead, column: Column, values: ArrayEntry, spans: Span
     stored = file.read(values, spans)
     if column.elements is not None:
         return dictionary_array(stored, column.field.categories or ())
-    items = to_arrow(stored, values.element)
+    items = to_arrow(stored, _text_or_bytes(column, values.element))
     named = column.field.name == NAMED_BY_LAST_PART and values.element.kind == "reference"
     return last_parts(items) if named else items
 
@@ -86,7 +99,7 @@ def _read_record(file: CanRead, column: Column, rows: Spans) -> pa.Array:
     if n_rows == 0 or entry.shape is None:
         return pa.nulls(n_rows, column.field.type)
     stored = np.asarray(file.read(entry))
-    items = to_arrow(stored.reshape(-1), entry.element)
+    items = to_arrow(stored.reshape(-1), _text_or_bytes(column, entry.element))
     for depth in range(stored.ndim - 1, -1, -1):
         n_outer = int(np.prod(stored.shape[:depth], dtype=np.int64))
         items = list_array(np.arange(n_outer + 1, dtype=np.int64) * stored.shape[depth], items)

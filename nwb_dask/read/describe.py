@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from nwb_dask.catalog import recent_tables
 from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError
-from nwb_dask.index import ArrayEntry, FileIndex, Source
+from nwb_dask.index import ArrayEntry, FileIndex, Source, join
 from nwb_dask.model import Table, build_table, category_paths, find_tables
 from nwb_dask.model.columns import Column, broken_column
-from nwb_dask.model.kinds import INDEX_ATTRIBUTES, table_kind
+from nwb_dask.model.kinds import COLUMN_ATTRIBUTES, LISTED_ATTRIBUTES, TABLE_ATTRIBUTES, table_kind
 from nwb_dask.model.table import SEPARATOR, region_target, with_columns, with_resolved
 from nwb_dask.plan.ragged import Spans
 
@@ -42,6 +42,7 @@ class CanDescribe(Protocol):
         names: Collection[str] | None = None,
         recursive: bool = False,
         attributes: frozenset[str] | None = None,
+        array_attributes: frozenset[str] | None = None,
     ) -> FileIndex:
         """Return what is known of the object at `path` and its members."""
 
@@ -74,13 +75,18 @@ def match_tables(file: CanDescribe, table: str) -> tuple[str, ...]:
     return tuple(found for found in list_tables(file) if fnmatchcase(found, path) and _depth(found) == _depth(path))
 
 
+def list_objects(file: CanDescribe) -> FileIndex:
+    """Return the index of the whole tree of `file`, as far as it tells tables and their columns."""
+    return file.index("/", recursive=True, attributes=TABLE_ATTRIBUTES, array_attributes=LISTED_ATTRIBUTES)
+
+
 def list_tables(file: CanDescribe) -> tuple[str, ...]:
     """Return the paths of all tables of `file`, sorted; reads the whole tree, and no data."""
     key = (file.source, None, None, ())
     known = recent_tables.get(key)
     if isinstance(known, tuple):
         return known
-    found = find_tables(file.index("/", recursive=True, attributes=INDEX_ATTRIBUTES))
+    found = find_tables(list_objects(file))
     recent_tables.put(key, found)
     return found
 
@@ -114,7 +120,7 @@ def describe_table(file: CanDescribe, path: str, *, names: Iterable[str] | None 
 
 def _describe(file: CanDescribe, path: str, wanted: frozenset[str] | None, resolve: Resolve) -> Table:
     asked = None if wanted is None else wanted | {name.partition(SEPARATOR)[0] for name in wanted} | _STRUCTURE
-    index = file.index(path, names=asked, attributes=INDEX_ATTRIBUTES)
+    index = _index(file, path, asked)
     kind = table_kind(index, path)
     if kind is None:
         message = f"{path} is a single dataset, not a table; read the group that holds it"
@@ -126,6 +132,16 @@ def _describe(file: CanDescribe, path: str, wanted: frozenset[str] | None, resol
         table = _add_categories(file, index, table, path, wanted)
     table = replace(table, columns={name: _add_elements(file, column) for name, column in table.columns.items()})
     return _add_resolved(file, table, wanted, resolve) if resolve else table
+
+
+def _index(file: CanDescribe, path: str, asked: frozenset[str] | None) -> FileIndex:
+    """Return the index of a table; text attributes only where they are needed, since they lie apart in the file."""
+    if asked is not None:
+        index = file.index(path, names=asked, attributes=frozenset(), array_attributes=COLUMN_ATTRIBUTES)
+        group = index.group(path)
+        if group is None or ("colnames" in group.attribute_names and "categories" not in group.attribute_names):
+            return index
+    return file.index(path, names=asked, attributes=TABLE_ATTRIBUTES, array_attributes=COLUMN_ATTRIBUTES)
 
 
 def _asked_for(name: str, wanted: frozenset[str]) -> bool:
@@ -149,7 +165,7 @@ def _add_elements(file: CanDescribe, column: Column) -> Column:
     if column.elements is None or column.problem or column.field.categories is not None:
         return column
     try:
-        entry = file.index(column.elements, attributes=INDEX_ATTRIBUTES).arrays[column.elements]
+        entry = file.index(column.elements, array_attributes=COLUMN_ATTRIBUTES).arrays[column.elements]
         stored = np.asarray(file.read(entry)).reshape(-1)
     except (NWBDaskError, KeyError) as error:
         return broken_column(column.field.name, f"its elements at {column.elements} are unreadable: {error}", None)
@@ -164,7 +180,7 @@ def _add_resolved(file: CanDescribe, table: Table, wanted: frozenset[str] | None
         if name not in regions:
             if name in table.names:
                 message = f"resolve={name!r}: that column of {table.path} is no DynamicTableRegion"
-                raise PathNotFoundError(message, url=file.source.url, path=table.path)
+                raise PathNotFoundError(message, url=file.source.url, path=join(table.path, name))
             continue
         inner = None
         if wanted is not None:

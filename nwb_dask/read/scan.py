@@ -48,6 +48,7 @@ class _Outcome:
 
     found: Found | None = None
     reason: str = ""
+    is_missing: bool = False
 
 
 def scan_sources(
@@ -83,30 +84,33 @@ def scan_sources(
     _check_choice("missing_columns", missing_columns, ("insert", "raise"))
     _check_choice("missing_table", missing_table, ("skip", "raise"))
     _check_choice("errors", errors, ("raise", "skip"))
-    tables = (table,) if isinstance(table, str) else tuple(table)
-    access = make_access(storage_options)
-    wanted, extra = _checked_columns(columns), tuple(extra)
+    tables = checked_names("table", table)
+    if not all(tables) or not tables:
+        message = f"table={table!r} names no table; give a path such as '/units', or '/' for the root"
+        raise ValueError(message)
+    access = make_access(_mapping("storage_options", storage_options))
+    overrides = {n: parse_type(value) for n, value in _mapping("schema_overrides", schema_overrides).items()}
+    wanted, extra = None if columns is None else checked_names("columns", columns), checked_names("index", extra)
     names = None if wanted is None else frozenset((*wanted, *extra)) - frozenset(PATH_COLUMNS)
-    chosen = resolve if isinstance(resolve, bool) else (resolve,) if isinstance(resolve, str) else tuple(resolve)
+    chosen = resolve if isinstance(resolve, bool) else checked_names("resolve", resolve)
     request = _Request(tables, names, chosen, access, errors == "skip")
     named = expand_sources(source, access)
     outcomes = _describe_all(named, request)
     skipped = tuple((n.name, o.reason) for n, o in zip(named, outcomes, strict=True) if o.reason)
     found = [o.found for o in outcomes if o.found is not None]
     label = tables[0] if len(tables) == 1 else ", ".join(tables)
+    if not found:
+        raise _nothing_left(outcomes, skipped)
     if skipped:
         _warn_skipped(skipped, len(named))
     lacking = [one for one in found if not one.tables]
     if lacking and (missing_table == "raise" or len(lacking) == len(found)):
         raise _no_table(label, lacking, found, access)
-    if not found:
-        message = f"none of {len(named)} files could be read; the first is left out because: {skipped[0][1]}"
-        raise MalformedFileError(message, url=skipped[0][0])
     wish = Wish(
         label,
         wanted,
         extra,
-        {name: parse_type(value) for name, value in (schema_overrides or {}).items()},
+        overrides,
         missing_columns == "insert",
         include_path_columns,
         None if blocksize is None else parse_bytes(blocksize),
@@ -122,10 +126,26 @@ def _warn_skipped(skipped: Sequence[tuple[str, str]], n_files: int) -> None:
     warnings.warn(message, SkippedFilesWarning, stacklevel=4)
 
 
-def _checked_columns(columns: Sequence[str] | None) -> tuple[str, ...] | None:
-    if columns is None:
-        return None
-    return (columns,) if isinstance(columns, str) else tuple(dict.fromkeys(columns))
+def _nothing_left(outcomes: Sequence[_Outcome], skipped: Sequence[tuple[str, str]]) -> NWBDaskError:
+    message = f"none of {len(skipped)} files could be read; the first is left out because: {skipped[0][1]}"
+    kind = SourceNotFoundError if all(one.is_missing for one in outcomes) else MalformedFileError
+    return kind(message, url=skipped[0][0])
+
+
+def checked_names(option: str, value: object) -> tuple[str, ...]:
+    """Return one name or several as a tuple without duplicates."""
+    several = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Iterable) else None
+    if several is None or not all(isinstance(name, str) for name in several):
+        message = f"{option}={value!r}: a name or a list of names is wanted"
+        raise TypeError(message)
+    return tuple(dict.fromkeys(several))
+
+
+def _mapping(option: str, value: Mapping[str, object] | None) -> Mapping[str, object]:
+    if value is not None and not isinstance(value, Mapping):
+        message = f"{option} is a mapping such as a dict, not {type(value).__name__}"
+        raise TypeError(message)
+    return value or {}
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -154,7 +174,7 @@ def _describe_one(named: Named, request: _Request) -> _Outcome:
             return _Outcome(Found(store.source, named.name, named.typed, tuple(tables)))
     except (MalformedFileError, SourceNotFoundError) as error:
         if request.skip_corrupt:
-            return _Outcome(reason=error.message)
+            return _Outcome(reason=error.message, is_missing=isinstance(error, SourceNotFoundError))
         raise error.at(url=named.name) from error.__cause__
     except NWBDaskError as error:
         raise error.at(url=named.name) from error.__cause__
@@ -170,21 +190,30 @@ def _table_or_none(file: object, path: str, request: _Request) -> Table | None:
 
 
 def _no_table(label: str, lacking: Sequence[Found], found: Sequence[Found], access: Access) -> PathNotFoundError:
+    first = lacking[0].name
+    if len(lacking) < len(found):
+        holder = next(one.name for one in found if one.tables)
+        many = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        message = f"no table {label!r} in {first}{many}; {holder} has it; missing_table='skip' leaves the others out"
+        return PathNotFoundError(message, url=first, path=label)
     known: dict[str, list[str]] = {}
     for one in found[:_N_SUGGESTING]:
         with open_store(one.source.url, access) as store, open_file(store) as file:
             for path in list_tables(file):
                 known.setdefault(path, []).append(one.name)
-    where = lacking[0].name if len(lacking) == 1 else f"any of {len(lacking)} files, such as {lacking[0].name}"
-    if len(lacking) < len(found):
-        where = f"{lacking[0].name}, one of {len(lacking)} of {len(found)} files without it"
-    near = get_close_matches(label, known, n=3, cutoff=0.5) or [
-        path for path in known if path.rpartition("/")[2] == label.rpartition("/")[2]
-    ]
+    where = first if len(lacking) == 1 else f"any of {len(lacking)} files, such as {first}"
+    return PathNotFoundError(f"no table {label!r} in {where}; {_suggestion(label, known)}", url=first, path=label)
+
+
+def _suggestion(label: str, known: Mapping[str, Sequence[str]]) -> str:
+    """Say which of the `known` tables (path -> files that have it) may have been meant."""
+    tail = label.rpartition("/")[2]
+    same_tail = [path for path in known if tail and path.rpartition("/")[2] == tail]
+    near = [*dict.fromkeys((*same_tail, *get_close_matches(label, known, n=3, cutoff=0.6)))][:3]
     if near:
         others = len(known[near[0]]) - 1
         also = f" and {others} more" if others else ""
-        hint = f"did you mean {' or '.join(map(repr, near))} (in {known[near[0]][0]}{also})?"
-    else:
-        hint = f"the tables are {', '.join(known)}" if known else "these files hold no table"
-    return PathNotFoundError(f"no table {label!r} in {where}; {hint}", path=label)
+        return f"did you mean {' or '.join(map(repr, near))} (in {known[near[0]][0]}{also})?"
+    if set(known) <= {"/"}:
+        return "the file is HDF5 and holds no NWB table or series"
+    return f"the tables are {', '.join(known)}"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from nwb_dask.errors import SourceNotFoundError
+from nwb_dask.errors import SourceNotFoundError, display_url
 from nwb_dask.index import Url
 
+__all__ = ["SignedUrl", "display_url", "local_path", "make_url", "scheme", "split_s3"]
+
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
-_USERINFO = re.compile(r"(://)[^/?#]*@")
 
 
 class SignedUrl(str):
@@ -34,17 +35,6 @@ def scheme(text: str) -> str:
     """Return the scheme in lower case; ``""`` for a local path."""
     match = _SCHEME.match(text)
     return match.group(1).lower() if match else ""
-
-
-def display_url(url: str) -> str:
-    """Return the name of a URL: without user, password and query string. A local path is its own name."""
-    if scheme(url) not in {"http", "https", "s3", "s3a"}:
-        return url
-    bare = _USERINFO.sub(r"\1", url, count=1)
-    if scheme(url) in {"http", "https"}:
-        return bare.partition("?")[0]
-    # A question mark belongs to the key of an S3 object; only the version is a query.
-    return bare.partition("?versionId=")[0]
 
 
 def split_s3(url: str) -> tuple[str, str, str | None]:

@@ -37,7 +37,7 @@ class Tree:
         self.problems: dict[str, str] = {}
 
     def group(self, path: str, *members: str, links: Mapping[str, Link] | None = None, **attributes: object) -> None:
-        self.groups[path] = GroupEntry(FilePath(path), attributes, members, links or {})  # type: ignore[arg-type]
+        self.groups[path] = GroupEntry(FilePath(path), attributes, members, links or {}, frozenset(attributes))  # type: ignore[arg-type]
 
     def array(self, path: str, element: ElementType, *shape: int, **attributes: AttributeValue) -> None:
         self.arrays[path] = ArrayEntry(FilePath(path), element, shape, "contiguous", attributes)

@@ -1,0 +1,18 @@
+"""HDF5: the tree through h5py's low level, plain values by byte ranges, the rest of the values through h5py.
+
+========== =================================================================================
+file       `Hdf5File`: one open file
+signature  is it HDF5, and if not, what does it look like
+links      members of groups, and paths through soft links
+index      objects -> `FileIndex`
+attributes attributes -> `AttributeValue`
+references what object and region references point to
+types      datatypes -> `ElementType`
+spans      pure: arithmetic on rows and chunks
+chunks     contiguous and chunked data by byte ranges, through the store
+filters    pure: gzip, shuffle, fletcher32
+limits     what a file declares and cannot hold
+values     everything else, through h5py
+boundary   errors of h5py, as errors of ours
+========== =================================================================================
+"""

@@ -1,0 +1,104 @@
+"""Refuses what a file declares and cannot hold, before memory is allocated for it."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+from h5py import h5d, h5p
+
+from nwb_dask.backends.hdf5.index import OpenArray
+from nwb_dask.backends.hdf5.spans import Spans, count, n_chunks
+from nwb_dask.errors import MalformedFileError
+from nwb_dask.index import ArrayEntry
+
+_MAX_FILL_BYTES = 1 << 30
+"""Rows that were never written, as their fill value."""
+_MAX_MISSING_CHUNKS = 1 << 20
+_MAX_COMPACT_BYTES = 1 << 16
+_MAX_LENGTH = 1 << 62
+
+
+def checked_shape(entry: ArrayEntry) -> tuple[int, ...]:
+    """Return the shape of `entry`, which is not null.
+
+    Raises
+    ------
+    MalformedFileError
+        If it has an extent that no array can have.
+    """
+    shape = entry.shape or ()
+    if any(length < 0 or length > _MAX_LENGTH for length in shape):
+        raise MalformedFileError(f"damaged: its shape is {shape}")
+    return shape
+
+
+def check_contiguous(n_rows: int, row_bytes: int, offset: int, *, file_bytes: int) -> None:
+    """Raise unless rows that are stored one after the other lie within the file."""
+    if offset < 0 or offset + n_rows * row_bytes > file_bytes:
+        message = f"truncated: data of {n_rows * row_bytes} bytes at {offset} reach past the end at {file_bytes}"
+        raise MalformedFileError(message)
+
+
+def check_size(opened: OpenArray, entry: ArrayEntry, spans: Spans, *, file_bytes: int) -> None:
+    """Raise unless the file can hold the rows that are asked for, or they are not too many to make up.
+
+    Raises
+    ------
+    MalformedFileError
+        If the file is smaller than what it declares, or declares more than 1 GiB that was never written.
+    """
+    shape = checked_shape(entry)
+    n_bytes = count(spans) * prod(shape[1:]) * int(opened.tid.get_size()) if shape else int(opened.tid.get_size())
+    if entry.layout == "compact" and n_bytes > _MAX_COMPACT_BYTES:
+        raise MalformedFileError(f"damaged: {n_bytes} bytes cannot be in an object's header")
+    if entry.layout == "contiguous" and entry.stored_bytes:
+        if n_bytes > file_bytes:
+            raise MalformedFileError(f"truncated: {n_bytes} bytes of data are in a file of {file_bytes}")
+        return
+    if entry.layout == "contiguous" and n_bytes > _MAX_FILL_BYTES:
+        raise MalformedFileError(f"{n_bytes} bytes were asked for and none were ever written")
+    if entry.layout == "chunked" and entry.chunks is not None:
+        _check_chunks(opened, entry.chunks, shape, spans, n_bytes)
+
+
+def _check_chunks(
+    opened: OpenArray, chunks: tuple[int, ...], shape: tuple[int, ...], spans: Spans, n_bytes: int
+) -> None:
+    if 0 in chunks or len(chunks) != len(shape):
+        raise MalformedFileError(f"damaged: chunks of {chunks} for a shape of {shape}")
+    if n_bytes <= _MAX_FILL_BYTES and n_chunks(shape, chunks) <= _MAX_MISSING_CHUNKS:
+        return
+    touched = int(((spans[:, 1] - 1) // chunks[0] - spans[:, 0] // chunks[0] + 1).sum())
+    for length, chunk in zip(shape[1:], chunks[1:], strict=True):
+        touched *= -(-length // chunk)
+    if n_bytes <= _MAX_FILL_BYTES and touched <= _MAX_MISSING_CHUNKS:
+        return
+    written = int(opened.did.get_num_chunks())
+    written_bytes = written * prod(chunks) * int(opened.tid.get_size())
+    if n_bytes - written_bytes > _MAX_FILL_BYTES or touched - written > _MAX_MISSING_CHUNKS:
+        message = f"{n_bytes} bytes in {touched} chunks were asked for and only {written} chunks were ever written"
+        raise MalformedFileError(message)
+
+
+def fill_value(opened: OpenArray) -> npt.NDArray[np.generic] | None:
+    """Return what stands where nothing was written, in the numpy type as stored; None if only libhdf5 can tell."""
+    element, properties = opened.stored.element, opened.properties
+    if element.dtype is None:
+        return None
+    value = np.zeros((), element.dtype)
+    defined = properties.fill_value_defined()
+    if defined != h5d.FILL_VALUE_USER_DEFINED or properties.get_fill_time() == h5d.FILL_TIME_NEVER:
+        return value
+    if element.kind not in {"int", "uint", "float", "string"} or not _can_fill(properties, value):
+        return None
+    return value
+
+
+def _can_fill(properties: h5p.PropDCID, value: npt.NDArray[np.generic]) -> bool:
+    try:
+        properties.get_fill_value(value)
+    except (TypeError, ValueError, OSError, RuntimeError):
+        return False
+    return True

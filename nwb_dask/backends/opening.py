@@ -1,0 +1,24 @@
+"""Tells which container a file is, and what else it looks like if it is none."""
+
+from __future__ import annotations
+
+from nwb_dask.backends.hdf5.file import Hdf5File
+from nwb_dask.backends.hdf5.signature import check_signature
+from nwb_dask.backends.protocol import ByteSource, File
+
+
+def open_file(store: ByteSource) -> File:
+    """Return the open file in `store`, a context manager.
+
+    A remote file is looked at when something is first asked of it, which costs no request of its own.
+
+    Raises
+    ------
+    MalformedFileError
+        If it is not HDF5, saying what it looks like.
+    UnsupportedLayoutError
+        If it is another container that is known and not read.
+    """
+    if store.local_path is not None:
+        check_signature(store)
+    return Hdf5File(store)

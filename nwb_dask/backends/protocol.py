@@ -1,0 +1,110 @@
+"""What the layers above may ask of an open file, and what an open file asks of storage."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from nwb_dask.index import ArrayEntry, FileIndex, Source
+from nwb_dask.storage import Buffer
+
+
+class ByteSource(Protocol):
+    """What a backend needs of a `storage.Store`."""
+
+    @property
+    def source(self) -> Source:
+        """The file and its version."""
+
+    @property
+    def local_path(self) -> str | None:
+        """Path of a local file; None for a remote one."""
+
+    @property
+    def size(self) -> int:
+        """Length of the file in bytes."""
+
+    def read(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
+        """Return the bytes of each half-open range."""
+
+
+class File(Protocol):
+    """One open file. Its methods may be called from several threads; it is not picklable."""
+
+    @property
+    def source(self) -> Source:
+        """The file and its version."""
+
+    def index(
+        self,
+        path: str,
+        *,
+        names: Collection[str] | None = None,
+        recursive: bool = False,
+        attributes: frozenset[str] | None = None,
+        array_attributes: frozenset[str] | None = None,
+    ) -> FileIndex:
+        """Return what is known of the object at `path` and of its members.
+
+        Parameters
+        ----------
+        path : str
+            Absolute path of a group or dataset. Soft links are followed, and what is found stands under the path
+            that was asked for.
+        names : collection of str, optional
+            Dataset members to describe (all by default), with those whose ``target`` attribute leads to one of
+            them, in a chain of any depth. All members are named in the `GroupEntry` whatever `names` is.
+        recursive : bool
+            Describe everything below `path`.
+        attributes, array_attributes : frozenset of str, optional
+            Names of the attributes of groups, and of datasets, to read (all by default).
+
+        Raises
+        ------
+        PathNotFoundError
+            If nothing is at `path`.
+        MalformedFileError
+            If the file is broken on the way to `path`. A broken member is put into `FileIndex.problems` instead.
+        UnsupportedLayoutError
+            If `path` leads through an external link.
+        """
+
+    def read(self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.generic]:
+        """Return rows of the first axis of a dataset.
+
+        Parameters
+        ----------
+        entry : ArrayEntry
+            As `index` gave it, for this version of the file.
+        spans : ndarray of int64, shape (n, 2), optional
+            Half-open rows, increasing, without overlap; their rows are returned one after the other. All rows by
+            default.
+
+        Returns
+        -------
+        ndarray
+            Numbers in native byte order; booleans for ``"bool"``; integers for ``"enum"``; ``S<n>`` for text of
+            fixed length. Of ``object``: `bytes` for text of variable length, absolute path or None for references,
+            int64 arrays of row numbers for region references, arrays for ``"sequence"``. A compound is a structured
+            array of these. May be read-only.
+
+        Raises
+        ------
+        MalformedFileError
+            If the data are truncated or damaged.
+        UnsupportedLayoutError
+            If the type, layout or filter is not read.
+        """
+
+    def close(self) -> None:
+        """Give up the file; more than once is harmless. The store stays open."""
+
+    def __enter__(self) -> Self:
+        """Return the file, which closes when the block ends."""
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        """Close."""

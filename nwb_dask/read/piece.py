@@ -1,0 +1,114 @@
+"""One piece of a partition, open for reading: its file, its table, and columns of rows of it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from nwb_dask.backends import open_file
+from nwb_dask.errors import NWBDaskError, SourceChangedError
+from nwb_dask.model import NWB_PATH, PATH_COLUMNS, TABLE_PATH, Column, Field
+from nwb_dask.plan import Partition, Piece
+from nwb_dask.plan.ragged import Spans, rows_of_spans
+from nwb_dask.read.column import leaf_type, read_column
+from nwb_dask.read.conform import conform
+from nwb_dask.read.describe import describe_table
+from nwb_dask.storage import Access, open_store
+
+
+class OpenPiece:
+    """Rows ``[start, stop)`` of one table, with the file open for as long as the block lasts.
+
+    Parameters
+    ----------
+    piece : Piece
+        What to read.
+    partition : Partition
+        The columns that may be asked for, and how to reach the file.
+
+    Raises
+    ------
+    SourceChangedError
+        On entering, if the file is not the one that was planned.
+    """
+
+    def __init__(self, piece: Piece, partition: Partition) -> None:
+        self.piece = piece
+        self._partition = partition
+        self._stack = ExitStack()
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the piece, before any filter."""
+        return self.piece.stop - self.piece.start
+
+    @property
+    def rows(self) -> Spans:
+        """All rows of the piece."""
+        return np.array([[self.piece.start, self.piece.stop]], np.int64)
+
+    def __enter__(self) -> Self:
+        """Open the file and look the table up."""
+        piece, partition = self.piece, self._partition
+        access = partition.access if isinstance(partition.access, Access) else Access()
+        wanted = {f.name for f in (*partition.fields, *partition.predicate_fields)} - _PATHS
+        try:
+            store = self._stack.enter_context(open_store(piece.url, access, piece.identity))
+            self._file = self._stack.enter_context(open_file(store))
+            self._table = describe_table(self._file, piece.table, names=wanted, resolve=partition.resolve)
+        except NWBDaskError as error:
+            self._stack.close()
+            raise error.at(url=piece.name, path=piece.table) from error.__cause__
+        if piece.stop > self._table.n_rows:
+            self._stack.close()
+            message = f"{piece.table} has {self._table.n_rows} rows, {piece.stop} were planned"
+            raise SourceChangedError(message, url=piece.name, path=piece.table)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
+        """Give up the file."""
+        self._stack.close()
+
+    def read(self, fields: tuple[Field, ...], rows: Spans) -> list[pa.Array]:
+        """Return each of `fields` at `rows` (numbers in the table, not in the piece), in the type of the field."""
+        n_rows = int((rows[:, 1] - rows[:, 0]).sum())
+        try:
+            return [self._read(field, rows, n_rows) for field in fields]
+        except NWBDaskError as error:
+            raise error.at(url=self.piece.name, path=self.piece.table) from error.__cause__
+
+    def _read(self, field: Field, rows: Spans, n_rows: int) -> pa.Array:
+        column = self._table.columns.get(field.name)
+        if column is None and field.name in _PATHS:
+            return self._path_column(field.name, rows, n_rows)
+        if column is None or (n_rows == 0 and not column.problem):
+            return conform(pa.nulls(n_rows), field)
+        return conform(read_column(self._file, _as_bytes(column, field), rows), field)
+
+    def _path_column(self, name: str, rows: Spans, n_rows: int) -> pa.Array:
+        if name == NWB_PATH:
+            return pa.repeat(pa.scalar(self.piece.name, pa.string()), n_rows)
+        if name == TABLE_PATH:
+            return pa.repeat(pa.scalar(self.piece.table, pa.string()), n_rows)
+        return pa.array(rows_of_spans(rows))
+
+
+_PATHS = frozenset(PATH_COLUMNS)
+
+
+def _as_bytes(column: Column, field: Field) -> Column:
+    """Return a text column as bytes where ``schema_overrides`` says so: what is not UTF-8 has no text."""
+    if column.problem or not pa.types.is_binary(leaf_type(field.type)):
+        return column
+    return replace(column, field=replace(column.field, type=field.type))
+
+
+def chosen_rows(kept: npt.NDArray[np.bool_], piece: Piece) -> npt.NDArray[np.int64]:
+    """Return the numbers, in the table, of the rows of `piece` that are kept."""
+    return np.flatnonzero(kept) + piece.start

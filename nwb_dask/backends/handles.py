@@ -163,7 +163,7 @@ class _Handles:
         if handle.fid.valid:
             # As h5py.File.close does: while one of its objects is open, libhdf5 keeps the file open. Closing it all at
             # once (CLOSE_STRONG) would be refused for a file that the user has open through h5py as well.
-            handle.fid._close_open_objects(h5f.OBJ_LOCAL | ~h5f.OBJ_FILE)  # noqa: SLF001
+            handle.fid._close_open_objects(h5f.OBJ_LOCAL | ~h5f.OBJ_FILE)  # noqa: SLF001  # no public way
             handle.fid.close()
 
 

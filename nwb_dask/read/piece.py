@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from nwb_dask.backends import open_file
@@ -19,6 +18,7 @@ from nwb_dask.plan.ragged import Spans, rows_of_spans
 from nwb_dask.read.column import leaf_type, read_column
 from nwb_dask.read.conform import conform
 from nwb_dask.read.describe import describe_table
+from nwb_dask.read.kept import KeptValues
 from nwb_dask.storage import Access, open_store
 
 
@@ -31,6 +31,8 @@ class OpenPiece:
         What to read.
     partition : Partition
         The columns that may be asked for, and how to reach the file.
+    kept : KeptValues, optional
+        Values that were read already.
 
     Raises
     ------
@@ -38,8 +40,9 @@ class OpenPiece:
         On entering, if the file is not the one that was planned.
     """
 
-    def __init__(self, piece: Piece, partition: Partition) -> None:
+    def __init__(self, piece: Piece, partition: Partition, kept: KeptValues | None = None) -> None:
         self.piece = piece
+        self._kept = kept
         self._partition = partition
         self._stack = ExitStack()
 
@@ -83,13 +86,18 @@ class OpenPiece:
         except NWBDaskError as error:
             raise error.at(url=self.piece.name, path=self.piece.table) from error.__cause__
 
+    def rest(self) -> None:
+        """Let go of the file until it is read again."""
+        self._file.close()
+
     def _read(self, field: Field, rows: Spans, n_rows: int) -> pa.Array:
         column = self._table.columns.get(field.name)
         if column is None and field.name in _PATHS:
             return self._path_column(field.name, rows, n_rows)
         if column is None or (n_rows == 0 and not column.problem):
             return conform(pa.nulls(n_rows), field)
-        return conform(read_column(self._file, _as_bytes(column, field), rows), field)
+        file = self._file if self._kept is None else self._kept.over(self._file)
+        return conform(read_column(file, _as_bytes(column, field), rows), field)
 
     def _path_column(self, name: str, rows: Spans, n_rows: int) -> pa.Array:
         if name == NWB_PATH:
@@ -107,8 +115,3 @@ def _as_bytes(column: Column, field: Field) -> Column:
     if column.problem or not pa.types.is_binary(leaf_type(field.type)):
         return column
     return replace(column, field=replace(column.field, type=field.type))
-
-
-def chosen_rows(kept: npt.NDArray[np.bool_], piece: Piece) -> npt.NDArray[np.int64]:
-    """Return the numbers, in the table, of the rows of `piece` that are kept."""
-    return np.flatnonzero(kept) + piece.start

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
-from nwb_dask.backends import open_file
+from nwb_dask.backends import File, open_file
 from nwb_dask.errors import (
     MalformedFileError,
     NWBDaskError,
@@ -22,6 +22,7 @@ from nwb_dask.plan.assemble import Found, Wish, assemble_scan
 from nwb_dask.plan.scan import Scan
 from nwb_dask.plan.split import parse_bytes
 from nwb_dask.read.describe import describe_table, list_tables, match_tables
+from nwb_dask.read.kept import KeptValues
 from nwb_dask.storage import Access, Named, expand_sources, make_access, open_store
 
 N_CONCURRENT = 16
@@ -40,6 +41,7 @@ class _Request:
     resolve: tuple[str, ...] | bool
     access: Access
     skip_corrupt: bool
+    kept: KeptValues | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,12 @@ def scan_sources(
     aggregate_files: float | str | None = None,
     include_path_columns: bool = True,
     resolve: Sequence[str] | bool = (),
+    kept: KeptValues | None = None,
 ) -> Scan:
     """Return the plan of reading `table` from every file of `source`; reads metadata only.
 
     Parameters are those of `nwb_dask.dataframe.read_nwb`; `extra` names columns that a filter needs and
-    the result does not show.
+    the result does not show, and `kept` takes small columns on the way.
 
     Raises
     ------
@@ -93,7 +96,7 @@ def scan_sources(
     wanted, extra = None if columns is None else checked_names("columns", columns), checked_names("index", extra)
     names = None if wanted is None else frozenset((*wanted, *extra)) - frozenset(PATH_COLUMNS)
     chosen = resolve if isinstance(resolve, bool) else checked_names("resolve", resolve)
-    request = _Request(tables, names, chosen, access, errors == "skip")
+    request = _Request(tables, names, chosen, access, errors == "skip", kept)
     named = expand_sources(source, access)
     outcomes = _describe_all(named, request)
     skipped = tuple((n.name, o.reason) for n, o in zip(named, outcomes, strict=True) if o.reason)
@@ -141,11 +144,13 @@ def checked_names(option: str, value: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(several))
 
 
-def _mapping(option: str, value: Mapping[str, object] | None) -> Mapping[str, object]:
-    if value is not None and not isinstance(value, Mapping):
+def _mapping(option: str, value: object) -> Mapping[str, object]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
         message = f"{option} is a mapping such as a dict, not {type(value).__name__}"
         raise TypeError(message)
-    return value or {}
+    return value
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -171,6 +176,8 @@ def _describe_one(named: Named, request: _Request) -> _Outcome:
                 described = _table_or_none(file, path, request)
                 if described is not None:
                     tables.append(described)
+                    if request.kept is not None:
+                        request.kept.keep(file, described)
             return _Outcome(Found(store.source, named.name, named.typed, tuple(tables)))
     except (MalformedFileError, SourceNotFoundError) as error:
         if request.skip_corrupt:
@@ -180,9 +187,9 @@ def _describe_one(named: Named, request: _Request) -> _Outcome:
         raise error.at(url=named.name) from error.__cause__
 
 
-def _table_or_none(file: object, path: str, request: _Request) -> Table | None:
+def _table_or_none(file: File, path: str, request: _Request) -> Table | None:
     try:
-        return describe_table(file, path, names=request.names, resolve=request.resolve)  # type: ignore[arg-type]
+        return describe_table(file, path, names=request.names, resolve=request.resolve)
     except PathNotFoundError as error:
         if error.path is not None and error.path != path:
             raise

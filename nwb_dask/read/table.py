@@ -14,8 +14,9 @@ import pyarrow as pa
 from nwb_dask.model import Field
 from nwb_dask.plan import Partition, Scan
 from nwb_dask.plan.predicate import Node, columns_of
-from nwb_dask.plan.ragged import spans_of_rows
-from nwb_dask.read.piece import OpenPiece, chosen_rows
+from nwb_dask.plan.ragged import Spans, spans_of_rows
+from nwb_dask.read.kept import KeptValues
+from nwb_dask.read.piece import OpenPiece
 
 MaskFunction: TypeAlias = Callable[[Node, pa.Table, tuple[Field, ...]], npt.NDArray[np.bool_]]
 """Tells which rows satisfy a predicate, with the semantics of the engine that asks: null selects nothing."""
@@ -57,7 +58,13 @@ def read_partition(partition: Partition, mask: MaskFunction | None = None) -> pa
     return pa.concat_tables(tables)
 
 
-def read_scan(scan: Scan, fields: tuple[Field, ...], predicate: Node | None, mask: MaskFunction) -> pa.Table:
+def read_scan(
+    scan: Scan,
+    fields: tuple[Field, ...],
+    predicate: Node | None,
+    mask: MaskFunction,
+    kept: KeptValues | None = None,
+) -> pa.Table:
     """Return all partitions of `scan` as one table; those that cannot match are not opened."""
     used = () if predicate is None else tuple(scan.field(name) for name in sorted(columns_of(predicate)))
     numbers = range(scan.n_partitions) if predicate is None else np.flatnonzero(scan.may_match(predicate)).tolist()
@@ -66,34 +73,44 @@ def read_scan(scan: Scan, fields: tuple[Field, ...], predicate: Node | None, mas
     tables = [_empty(fields)]
     for start in range(0, len(pieces), N_TOGETHER):
         batch = replace(whole[0], pieces=tuple(pieces[start : start + N_TOGETHER]))
-        tables.append(_read_pieces(batch, mask))
+        tables.append(_read_pieces(batch, mask, kept))
     return pa.concat_tables(tables)
 
 
-def _read_pieces(partition: Partition, mask: MaskFunction | None) -> pa.Table:
+def _read_pieces(partition: Partition, mask: MaskFunction | None, values: KeptValues | None = None) -> pa.Table:
     """Read what the predicate needs of each piece, evaluate it once for all, then read the rest of each."""
     with ExitStack() as stack:
-        opened = [stack.enter_context(OpenPiece(piece, partition)) for piece in partition.pieces]
+        opened = [stack.enter_context(OpenPiece(piece, partition, values)) for piece in partition.pieces]
+        alone = len(opened) == 1
         if partition.predicate is None or mask is None:
             wanted = [_first_rows(one, partition) for one in opened]
-            parts = [one.read(partition.fields, rows) for one, rows in zip(opened, wanted, strict=True)]
+            pairs = zip(opened, wanted, strict=True)
+            parts = [_read_and_rest(one, partition.fields, rows, alone=alone) for one, rows in pairs]
             return _table(partition.fields, parts, n_rows=sum(int(stop - start) for ((start, stop),) in wanted))
         used = partition.predicate_fields
-        n_rows = sum(one.n_rows for one in opened)
-        light = _table(used, [one.read(used, one.rows) for one in opened], n_rows=n_rows)
+        parts = [_read_and_rest(one, used, one.rows, alone=alone) for one in opened]
+        light = _table(used, parts, n_rows=sum(one.n_rows for one in opened))
         kept = np.asarray(mask(partition.predicate, light, used))
         if partition.limit is not None:
             kept = kept & (np.cumsum(kept) <= partition.limit)
         rest = tuple(field for field in partition.fields if field not in used)
-        parts, first = [], 0
-        for one in opened:
-            rows = chosen_rows(kept[first : first + one.n_rows], one.piece)
-            parts.append(one.read(rest, spans_of_rows(rows)))
-            first += one.n_rows
+        bounds = np.cumsum([one.n_rows for one in opened])[:-1]
+        parts = []
+        for one, chosen in zip(opened, np.split(kept, bounds), strict=True):
+            rows = spans_of_rows(np.flatnonzero(chosen) + one.piece.start)
+            parts.append(_read_and_rest(one, rest, rows, alone=alone))
     light = light.take(pa.array(np.flatnonzero(kept)))
     heavy = _table(rest, parts, n_rows=light.num_rows)
-    columns = {field.name: table.column(field.name) for table, fields in ((light, used), (heavy, rest)) for field in fields}
+    columns = {name: table.column(name) for table in (light, heavy) for name in table.column_names}
     return _exactly(partition.fields, columns, light.num_rows)
+
+
+def _read_and_rest(one: OpenPiece, fields: tuple[Field, ...], rows: Spans, *, alone: bool) -> list[pa.Array]:
+    """Read from a piece; among many, let go of its file, since each open one costs libhdf5 half a megabyte."""
+    values = one.read(fields, rows)
+    if not alone:
+        one.rest()
+    return values
 
 
 def _first_rows(one: OpenPiece, partition: Partition) -> npt.NDArray[np.int64]:
@@ -105,9 +122,7 @@ def _first_rows(one: OpenPiece, partition: Partition) -> npt.NDArray[np.int64]:
 
 def _table(fields: tuple[Field, ...], parts: Sequence[Sequence[pa.Array]], *, n_rows: int) -> pa.Table:
     """Return the parts one below the other; each part is one array per field."""
-    columns = {
-        field.name: pa.chunked_array([part[i] for part in parts], field.type) for i, field in enumerate(fields)
-    }
+    columns = {field.name: pa.chunked_array([part[i] for part in parts], field.type) for i, field in enumerate(fields)}
     return _exactly(fields, columns, n_rows)
 
 

@@ -45,7 +45,7 @@ class LocalStore:
             self._fd = fd = os.open(path, _FLAGS)
             status = os.fstat(fd)
         except OSError as exc:
-            raise _unavailable(exc, path) from exc
+            raise unavailable(exc, path) from exc
         if not stat.S_ISREG(status.st_mode):
             raise _not_a_file(status.st_mode, path)
         self.local_path = path
@@ -76,7 +76,7 @@ class LocalStore:
                 out.append(got if len(got) == stop - start else self._rest(got, start, stop))
             status = os.fstat(fd)
         except OSError as exc:
-            raise _unavailable(exc, self.local_path) from exc
+            raise unavailable(exc, self.local_path) from exc
         if status.st_mtime_ns != self._mtime_ns or status.st_size != size:
             raise SourceChangedError(f"{self.local_path} changed while it was read; plan again", url=self.local_path)
         if is_tracing():
@@ -120,7 +120,7 @@ def past_end(start: int, stop: int, *, size: int, name: str) -> MalformedFileErr
     return MalformedFileError(f"bytes {start} to {stop} are not a range", url=name)
 
 
-def _unavailable(exc: OSError, path: str) -> SourceUnavailableError:
+def unavailable(exc: OSError, path: str) -> SourceUnavailableError:
     """Return our error for one of the operating system."""
     if isinstance(exc, (FileNotFoundError, NotADirectoryError)):
         return SourceNotFoundError(f"no such file: {path}", url=path)

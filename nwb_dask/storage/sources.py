@@ -13,6 +13,7 @@ from nwb_dask.errors import SourceNotFoundError
 from nwb_dask.index import Url
 from nwb_dask.storage.access import Access
 from nwb_dask.storage.listing import list_keys
+from nwb_dask.storage.local import unavailable
 from nwb_dask.storage.urls import display_url, local_path, make_url, scheme, split_s3
 
 _SUFFIX = ".nwb"
@@ -110,7 +111,10 @@ def _file_urls(text: str) -> list[Named]:
 def _local(path: str) -> list[str]:
     """Return the files that an absolute path, folder or glob means."""
     if os.path.isdir(path) and not path.endswith(_STORE_SUFFIXES):  # noqa: PTH112
-        found = sorted(_walk(path, ()))
+        try:
+            found = sorted(_walk(path, ()))
+        except OSError as exc:
+            raise unavailable(exc, str(exc.filename or path)) from exc
         if not found:
             raise SourceNotFoundError(f"the folder {path} has no *{_SUFFIX} in it", url=path)
         return found

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import h5py
@@ -17,7 +16,7 @@ import pytest
 from nwb_dask.backends import handles, keep_open, open_file
 from nwb_dask.errors import SourceUnavailableError
 from nwb_dask.storage import Buffer
-from tests.backends.zoo import RemoteStore, open_local
+from tests.backends.stores import RemoteStore, open_local
 
 
 def write(path: Path, value: int = 0) -> Path:
@@ -100,7 +99,7 @@ def test_a_file_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("locking", [None, True, False, "best-effort"])
-def test_a_file_that_the_user_has_open_is_read(tmp_path: Path, locking: bool | str | None) -> None:  # noqa: FBT001
+def test_a_file_that_the_user_has_open_is_read(tmp_path: Path, locking: bool | str | None) -> None:  # noqa: FBT001  # as h5py.File takes it
     path = write(tmp_path / "f.h5")
     for mode in ("r", "r+"):
         with h5py.File(path, mode, locking=locking) as theirs:
@@ -181,7 +180,7 @@ def test_the_interpreter_ends_well_with_remote_files_open(tmp_path: Path) -> Non
 import threading
 from pathlib import Path
 from nwb_dask.backends import open_file
-from tests.backends.zoo import RemoteStore, open_local
+from tests.backends.stores import RemoteStore, open_local
 def use():
     file = open_file(RemoteStore(open_local(Path({str(path)!r}))))
     file.read(file.index("/").arrays["/text"])
@@ -193,7 +192,8 @@ threads = [threading.Thread(target=use) for _ in range(4)]
 print(len(kept))
 """
     for _ in range(2):
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=Path.cwd())
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
         assert (done.returncode, done.stdout.strip()) == (0, "4"), done.stderr
 
 

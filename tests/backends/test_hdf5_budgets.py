@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from nwb_dask.backends import open_file
-from tests.backends.zoo import CountingStore, RemoteStore, open_local
+from tests.backends.stores import CountingStore, RemoteStore, open_local
 
 N_ROWS = 200_000
 
@@ -22,7 +22,7 @@ def scattered_spans(fraction: float) -> npt.NDArray[np.int64]:
     return np.stack((starts, starts + 100), axis=1)
 
 
-def write_column(path: Path, **options: Any) -> npt.NDArray[np.float64]:  # noqa: ANN401
+def write_column(path: Path, **options: Any) -> npt.NDArray[np.float64]:
     data = np.cumsum(np.random.default_rng(0).exponential(size=N_ROWS)).round(3)
     with h5py.File(path, "w") as file:
         file.create_dataset("x", data=data, **options)
@@ -91,7 +91,7 @@ def test_spans_of_a_row_at_a_time_are_read_in_one_call(tmp_path: Path) -> None:
     class OneCall(CountingStore):
         calls = 0
 
-        def read(self, ranges: Any) -> Any:  # noqa: ANN401
+        def read(self, ranges: Any) -> Any:
             self.calls += 1
             return super().read(ranges)
 

@@ -14,7 +14,9 @@ import pytest
 from nwb_dask.backends import File, open_file
 from nwb_dask.errors import MalformedFileError, PathNotFoundError, UnsupportedLayoutError
 from nwb_dask.index import Link, Reference
-from tests.backends.zoo import assert_attributes, every_dataset, open_local, write_zoo
+from tests.backends.oracle import assert_attributes, every_dataset
+from tests.backends.stores import open_local
+from tests.backends.zoo import write_zoo
 
 
 @contextmanager
@@ -47,8 +49,7 @@ def test_a_group_is_described_with_its_datasets_and_direct_groups(tmp_path: Path
         assert index.groups["/units"].attributes == {"colnames": ("spikes", "good")}
         assert index.groups["/units/inside"].members == ("x",)
         assert set(index.arrays) == {
-            f"/units/{n}"
-            for n in ("spikes", "good", "other", "spikes_index", "spikes_index_index", "decoy_index")
+            f"/units/{n}" for n in ("spikes", "good", "other", "spikes_index", "spikes_index_index", "decoy_index")
         }
         assert index.arrays["/units/spikes_index"].attributes == {"target": Reference("/units/spikes")}
         assert index.arrays["/units/good"].element.kind == "bool"

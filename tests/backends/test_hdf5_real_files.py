@@ -10,7 +10,8 @@ import pytest
 
 from nwb_dask.backends import open_file
 from nwb_dask.index import ArrayEntry
-from tests.backends.zoo import assert_attributes, assert_same, every_dataset, open_local, what_h5py_says
+from tests.backends.oracle import assert_attributes, assert_same, every_dataset, what_h5py_says
+from tests.backends.stores import open_local
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
 FILES = sorted(p for p in REAL.rglob("*") if p.is_file() and p.suffix in {".nwb", ".h5", ".hdf5"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 from nwb_dask.backends import File, open_file
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 from nwb_dask.index import FileIndex
-from tests.backends.zoo import Array, RemoteStore, assert_same, every_dataset, open_local, what_h5py_says, write_zoo
+from tests.backends.oracle import Array, assert_same, every_dataset, what_h5py_says
+from tests.backends.stores import RemoteStore, open_local
+from tests.backends.zoo import write_zoo
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "earliest": {"libver": "earliest"},
     "v110": {"libver": ("v110", "v110")},
     "latest": {"libver": "latest"},

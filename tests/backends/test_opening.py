@@ -10,7 +10,7 @@ import pytest
 
 from nwb_dask.backends import open_file
 from nwb_dask.errors import MalformedFileError, NWBDaskError, UnsupportedLayoutError
-from tests.backends.zoo import RemoteStore, open_local
+from tests.backends.stores import RemoteStore, open_local
 
 LOOKS = {
     "it is empty": b"",

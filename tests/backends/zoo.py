@@ -1,8 +1,7 @@
-"""Small HDF5 files with everything that a dataset can be, and what h5py says is in them."""
+"""Small HDF5 files with everything that a dataset can be."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from h5py import h5d, h5p, h5s, h5t
 
-from nwb_dask.index import AttributeValue, Reference, Source, Url
-from nwb_dask.storage import Buffer, Store, make_access, open_store
-
 Array = npt.NDArray[Any]
-ACCESS = make_access(None)
 
 SHAPES: dict[str, dict[str, Any]] = {
     "one": {"shape": (1,)},
@@ -42,49 +37,6 @@ FILTERS: dict[str, dict[str, Any]] = {
 COLOURS = h5py.enum_dtype({"red": 7, "green": -2, "blue": 300}, basetype="i2")
 PAIR = np.dtype([("a", ">i2"), ("b", "<f8"), ("s", "S3"), ("flag", "?"), ("v", "<f4", (2,))])
 ALIGNED = np.dtype([("a", "i1"), ("b", "f8"), ("c", "u2")], align=True)
-
-
-class CountingStore:
-    """A store that notes what is read of it."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.ranges: list[tuple[int, int]] = []
-
-    @property
-    def source(self) -> Source:
-        return self._store.source
-
-    @property
-    def local_path(self) -> str | None:
-        return self._store.local_path
-
-    @property
-    def size(self) -> int:
-        return self._store.size
-
-    @property
-    def n_bytes(self) -> int:
-        return sum(stop - start for start, stop in self.ranges)
-
-    def read(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
-        self.ranges += ranges
-        return self._store.read(ranges)
-
-
-class RemoteStore(CountingStore):
-    """A store that has no path, as those of remote files, and is read by h5py through a block file."""
-
-    @property
-    def local_path(self) -> None:
-        return None
-
-    def close(self) -> None:
-        """Nothing is held."""
-
-
-def open_local(path: Path) -> Store:
-    return open_store(Url(str(path)), ACCESS)
 
 
 def numbers(dtype: str | np.dtype[Any], shape: tuple[int, ...], seed: int = 0) -> Array:
@@ -115,10 +67,12 @@ def records(dtype: np.dtype[Any], n: int) -> Array:
     return out
 
 
-def write_zoo(path: Path, **options: Any) -> None:  # noqa: ANN401
+def write_zoo(path: Path, *, large: bool = True, **options: Any) -> None:
+    """Write a file of everything; without the larger part of it, if it is to be damaged many times."""
     with h5py.File(path, "w", **options) as file:
         _write_numbers(file.create_group("numbers"))
-        _write_layouts(file.create_group("layouts"))
+        if large:
+            _write_layouts(file.create_group("layouts"))
         _write_records(file.create_group("records"))
         _write_text(file.create_group("text"))
         _write_references(file.create_group("references"))
@@ -202,7 +156,7 @@ def _write_records(group: h5py.Group) -> None:
     for name, options in (("", {}), ("_gzip", {"chunks": (4,), "compression": "gzip"})):
         made = group.create_dataset(f"sequences{name}", (9,), h5py.vlen_dtype(np.dtype(">i2")), **options)
         for i in range(9):
-            if i != 5:  # noqa: PLR2004  # one is left null
+            if i != 5:  # one is left null
                 made[i] = np.arange(i * i)
     flags = group.create_dataset("flag_sequences", (3,), h5py.vlen_dtype(np.dtype("?")))
     flags[0] = np.array([True, False])
@@ -268,133 +222,3 @@ def _write_never_written(group: h5py.Group) -> None:
     group.create_dataset("filled_flag", (7,), "?", fillvalue=True, chunks=(2,))
     group.create_dataset("filled_records", (7,), ALIGNED, chunks=(2,), fillvalue=np.array((1, 2, 3), ALIGNED))
     group["null"] = h5py.Empty("f4")
-
-
-def every_dataset(file: h5py.File) -> Iterator[h5py.Dataset]:
-    """Yield the datasets of a file, each under its first path."""
-    found: list[h5py.Dataset] = []
-
-    def visit(_name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(item, h5py.Dataset):
-            found.append(item)
-
-    file.visititems(visit)
-    yield from found
-
-
-def what_h5py_says(dataset: h5py.Dataset) -> Array:
-    """Return all values as `File.read` should give them, by the high level of h5py."""
-    if dataset.shape is None:
-        return np.empty(0, dataset.dtype.newbyteorder("="))
-    stored = dataset[()]
-    if not isinstance(stored, np.ndarray):
-        scalar = np.empty((), dataset.dtype)
-        scalar[()] = stored
-        stored = scalar
-    return converted(stored, dataset.dtype, dataset.file)
-
-
-def converted(stored: Array, dtype: np.dtype[Any], file: h5py.File) -> Array:
-    """Return h5py's values with references as paths, and numbers in native byte order."""
-    if dtype.names is not None:
-        fields = {name: converted(stored[name], dtype[name], file) for name in dtype.names}
-        made = np.empty(
-            stored.shape, [(name, one.dtype, one.shape[stored.ndim :]) for name, one in fields.items()]
-        )
-        for name, one in fields.items():
-            made[name] = one
-        return made
-    if h5py.check_ref_dtype(dtype) is h5py.Reference:
-        return each(stored, lambda one: name_of(file, one))
-    if h5py.check_ref_dtype(dtype) is h5py.RegionReference:
-        return each(stored, lambda one: selected(file, one))
-    if h5py.check_string_dtype(dtype) is None and h5py.check_vlen_dtype(dtype) is not None:
-        return each(stored, lambda one: np.asarray(one).astype(h5py.check_vlen_dtype(dtype).newbyteorder("=")))
-    if dtype.kind == "O":
-        return stored
-    plain = np.dtype(dtype.str) if dtype.subdtype is None else stored.dtype
-    return np.asarray(stored, plain).astype(plain.newbyteorder("="))
-
-
-def each(stored: Array, function: Any) -> Array:  # noqa: ANN401
-    out = np.empty(stored.size, object)
-    for i, one in enumerate(stored.reshape(-1)):
-        out[i] = function(one)
-    return out.reshape(stored.shape)
-
-
-def name_of(file: h5py.File, reference: h5py.Reference) -> str | None:
-    try:
-        name: str | None = file[reference].name if reference else None
-    except KeyError:
-        return None
-    return name
-
-
-def selected(file: h5py.File, reference: h5py.RegionReference) -> Array | None:
-    """Return the rows of a region: the values there of an array that counts its rows."""
-    if not reference:
-        return None
-    target = file[reference]
-    mask = np.zeros(target.shape, bool)
-    with h5py.File("counting.h5", "w", driver="core", backing_store=False) as scratch:
-        rows = scratch.create_dataset("rows", data=np.arange(len(mask)))
-        region = h5py.h5r.get_region(reference, file.id)
-        if not region.get_select_npoints():
-            return np.empty(0, np.int64)
-        out = np.zeros(region.get_select_npoints(), np.int64)
-        rows.id.read(h5s.create_simple(out.shape), region, out)
-        return out
-
-
-def assert_same(ours: Array, theirs: Array) -> None:
-    """Compare values, NaN equal to itself, and the type."""
-    assert ours.shape == theirs.shape
-    if theirs.dtype.names is not None:
-        assert ours.dtype.names == theirs.dtype.names
-        for name in theirs.dtype.names:
-            assert_same(ours[name], theirs[name])
-    elif theirs.dtype.kind == "O":
-        assert ours.dtype.kind == "O"
-        for one, other in zip(ours.reshape(-1), theirs.reshape(-1), strict=True):
-            if isinstance(other, np.ndarray):
-                assert_same(one, other)
-            else:
-                assert type(one) is type(other)
-                assert one == other
-    else:
-        assert ours.dtype == theirs.dtype
-        assert ours.dtype.isnative
-        np.testing.assert_array_equal(ours, theirs)
-
-
-def assert_attributes(ours: Mapping[str, AttributeValue], theirs: h5py.Group | h5py.Dataset, file: h5py.File) -> None:
-    """Compare the attributes of an object with what the high level of h5py reads."""
-    scales = {"DIMENSION_LIST", "REFERENCE_LIST"}
-    assert set(ours) - scales == set(theirs.attrs) - scales
-    for name in ours:
-        assert_attribute(ours[name], theirs.attrs[name], file)
-
-
-def assert_attribute(ours: AttributeValue, theirs: Any, file: h5py.File) -> None:  # noqa: ANN401
-    if isinstance(theirs, h5py.Empty):
-        assert ours is None
-    elif isinstance(theirs, h5py.Reference):
-        assert isinstance(ours, Reference)
-        # An object may have several paths.
-        assert (file[ours.path] == file[theirs]) if ours.path else not theirs
-    elif isinstance(theirs, np.ndarray) and theirs.dtype.kind in "OS":
-        assert isinstance(ours, tuple)
-        assert len(ours) == len(theirs)
-        for one, other in zip(ours, theirs, strict=True):
-            assert_attribute(one, other, file)
-    elif isinstance(theirs, np.ndarray):
-        assert isinstance(ours, np.ndarray)
-        assert ours.dtype == theirs.dtype.newbyteorder("=")
-        np.testing.assert_array_equal(ours, theirs)
-    elif isinstance(theirs, (str, bytes)):
-        assert ours == (theirs if isinstance(theirs, str) else theirs.decode())
-    else:
-        assert isinstance(ours, (int, float, bool, complex))
-        np.testing.assert_array_equal(ours, theirs)
-        assert isinstance(ours, bool) == isinstance(theirs, np.bool_)

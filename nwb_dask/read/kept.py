@@ -1,0 +1,69 @@
+"""Small columns that are read in the visit that plans, so that an eager read need not open the file twice."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nwb_dask.backends import File
+from nwb_dask.errors import NWBDaskError
+from nwb_dask.index import ArrayEntry, Source
+from nwb_dask.model import Column, Table
+from nwb_dask.plan.ragged import Spans, rows_of_spans
+
+_COLUMN_BYTES = 1 << 18
+_TOTAL_BYTES = 1 << 26
+
+
+class KeptValues:
+    """Values of columns of many files, for the length of one eager read.
+
+    libhdf5 takes longer to open a file again than to read a column of a few hundred rows that needs it:
+    text, references, and whatever is in chunks. Contiguous numbers need no libhdf5 and are not kept.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[tuple[Source, str], npt.NDArray[np.generic]] = {}
+        self._left = _TOTAL_BYTES
+
+    def keep(self, file: File, table: Table) -> None:
+        """Read the small columns of `table`; one that cannot be read raises when it is asked for."""
+        for column in table.columns.values():
+            entry, size = column.values, column.decoded_bytes
+            if entry is None or not _is_worth_it(column, entry) or size > min(_COLUMN_BYTES, self._left):
+                continue
+            try:
+                self._values[file.source, entry.path] = file.read(entry)
+            except NWBDaskError:
+                continue
+            self._left -= size
+
+    def over(self, file: File) -> KeptFile:
+        """Return `file` as a reader that takes kept values from here."""
+        return KeptFile(file, self)
+
+    def get(self, source: Source, path: str) -> npt.NDArray[np.generic] | None:
+        """Return all rows of a dataset, or None if they are not kept."""
+        return self._values.get((source, path))
+
+
+class KeptFile:
+    """Reads from an open file what is not kept."""
+
+    def __init__(self, file: File, kept: KeptValues) -> None:
+        self._file = file
+        self._kept = kept
+
+    def read(self, entry: ArrayEntry, spans: Spans | None = None) -> npt.NDArray[np.generic]:
+        """Return rows of the first axis."""
+        values = self._kept.get(self._file.source, entry.path)
+        if values is None:
+            return self._file.read(entry, spans)
+        if spans is None or (len(spans) == 1 and spans[0, 0] == 0 and spans[0, 1] == len(values)):
+            return values
+        return values[rows_of_spans(spans)]
+
+
+def _is_worth_it(column: Column, entry: ArrayEntry) -> bool:
+    plain = entry.layout == "contiguous" and entry.offset is not None
+    return column.kind == "vector" and not column.problem and not column.indexes and not plain

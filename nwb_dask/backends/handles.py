@@ -92,6 +92,7 @@ class _Handles:
     def __init__(self) -> None:
         self._open: OrderedDict[_Key, Handle] = OrderedDict()
         self._newest: dict[Url, Handle] = {}
+        self._left: list[OrderedDict[_Key, Handle]] = []
         self._keepers = 0
 
     def acquire(self, store: ByteSource) -> Handle:
@@ -128,7 +129,8 @@ class _Handles:
             yield
         finally:
             with phil:
-                self._keepers -= 1
+                # Below zero if it was entered before a fork.
+                self._keepers = max(self._keepers - 1, 0)
                 if not self._keepers:
                     self._evict(local=True, limit=0)
 
@@ -138,8 +140,12 @@ class _Handles:
                 self._close(handle)
 
     def forget_all(self) -> None:
-        """Leave the files to the process that opened them."""
-        self._open, self._newest = OrderedDict(), {}
+        """Leave the files to the process that opened them.
+
+        They stay referred to: h5py takes its lock to drop one, and a thread that is not here may hold it.
+        """
+        self._left.append(self._open)
+        self._open, self._newest, self._keepers = OrderedDict(), {}, 0
 
     def _evict(self, *, local: bool, limit: int) -> None:
         if len(self._open) <= limit:

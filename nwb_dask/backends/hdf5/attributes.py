@@ -22,17 +22,10 @@ _REFERENCE_BYTES = 8
 REFERENCE_IN_MEMORY = h5t.py_create(ref_dtype)
 
 
-def list_attributes(oid: HasAttributes) -> list[bytes]:
-    """Return the names of all attributes of an object, as stored."""
-    found: list[bytes] = []
-    h5a.iterate(oid, lambda name, *_info: found.append(name))
-    return found
-
-
 def read_attributes(
     oid: HasAttributes, wanted: frozenset[str] | None, resolve: Resolve, *, limit_bytes: int
-) -> tuple[Mapping[str, AttributeValue], Mapping[str, str]]:
-    """Return the attributes of an object, and those that could not be read with the reason.
+) -> tuple[list[str], Mapping[str, AttributeValue], Mapping[str, str]]:
+    """Return the names of an object's attributes, the values wanted, and why some could not be read.
 
     Parameters
     ----------
@@ -47,20 +40,18 @@ def read_attributes(
     """
     values: dict[str, AttributeValue] = {}
     problems: dict[str, str] = {}
-    found: list[bytes] = []
+    stored: list[bytes] = []
     try:
-        found = list_attributes(oid)
+        h5a.iterate(oid, lambda name, *_info: stored.append(name))
     except H5PY_ERRORS as exc:
         problems[""] = f"its attributes are damaged: {exc}"
-    for stored in found:
-        name = stored.decode("utf-8", "surrogateescape")
-        if wanted is not None and name not in wanted:
-            continue
+    names = [name.decode("utf-8", "surrogateescape") for name in stored]
+    for name in names if wanted is None else wanted.intersection(names):
         try:
-            values[name] = _read(h5a.open(oid, stored), resolve, limit_bytes)
+            values[name] = _read(h5a.open(oid, name.encode("utf-8", "surrogateescape")), resolve, limit_bytes)
         except H5PY_ERRORS as exc:
             problems[name] = str(exc)
-    return values, problems
+    return names, values, problems
 
 
 def reference_address(oid: HasAttributes, name: bytes, member: bytes) -> int | None:

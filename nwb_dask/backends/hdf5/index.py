@@ -11,7 +11,7 @@ from typing import Literal
 from h5py import h5d, h5g, h5l, h5o, h5p, h5r, h5s, h5t
 
 from nwb_dask.backends.handles import Handle
-from nwb_dask.backends.hdf5.attributes import HasAttributes, list_attributes, read_attributes, reference_address
+from nwb_dask.backends.hdf5.attributes import HasAttributes, read_attributes, reference_address
 from nwb_dask.backends.hdf5.boundary import H5PY_ERRORS
 from nwb_dask.backends.hdf5.links import Member, find_object, list_members, read_link, stored_path, text
 from nwb_dask.backends.hdf5.references import ReferencePaths
@@ -41,7 +41,11 @@ class OpenArray:
     shape: tuple[int, ...] | None
     tid: h5t.TypeID
     stored: StoredType
-    properties: h5p.PropDCID
+
+    @property
+    def properties(self) -> h5p.PropDCID:
+        """How it was created: a copy that libhdf5 makes, so ask once."""
+        return self.did.get_create_plist()
 
 
 @dataclass(slots=True)
@@ -219,29 +223,25 @@ class Indexer:
         for member in group.members:
             if member.kind != h5l.TYPE_HARD and (link := read_link(group.gid, member)) is not None:
                 links[member.name] = link
-        attributes = self._read_attributes(group.gid, group.path, group, self._attributes)
+        known, attributes = self._read_attributes(group.gid, group.path, group, self._attributes)
         names = tuple([member.name for member in group.members])
-        try:
-            known = frozenset([text(stored) for stored in list_attributes(group.gid)])
-        except H5PY_ERRORS:
-            known = frozenset(attributes)
-        self._groups[group.path] = GroupEntry(FilePath(group.path), attributes, names, links, known)
+        self._groups[group.path] = GroupEntry(FilePath(group.path), attributes, names, links, frozenset(known))
 
     def _add_array(self, did: h5d.DatasetID, path: str, group: _Group | None) -> None:
         opened = open_array(did)
-        self._arrays[path] = describe_array(
-            opened, path, self._read_attributes(did, path, group, self._array_attributes)
-        )
+        _, attributes = self._read_attributes(did, path, group, self._array_attributes)
+        self._arrays[path] = describe_array(opened, path, attributes)
         self.opened[path] = opened
 
     def _read_attributes(
         self, oid: HasAttributes, path: str, group: _Group | None, wanted: frozenset[str] | None
-    ) -> Mapping[str, AttributeValue]:
+    ) -> tuple[list[str], Mapping[str, AttributeValue]]:
+        """Return the names of all attributes, and the values of those that are wanted."""
         resolve = self._references.path if group is None else partial(self._resolve, group)
-        values, problems = read_attributes(oid, wanted, resolve, limit_bytes=self._store.size)
+        names, values, problems = read_attributes(oid, wanted, resolve, limit_bytes=self._store.size)
         for name, reason in problems.items():
             self._problems[f"{path}@{name}"] = reason
-        return values
+        return names, values
 
     def _resolve(self, group: _Group, address: int, reference: h5r.Reference) -> str | None:
         """Return the path of a target, as a member of the group that is described where it is one.
@@ -253,33 +253,37 @@ class Indexer:
 
 
 def open_array(did: h5d.DatasetID) -> OpenArray:
-    """Return a dataset with its shape, type and creation properties."""
+    """Return a dataset with its shape and type."""
     space, tid = did.get_space(), did.get_type()
     shape = None if space.get_simple_extent_type() == h5s.NULL else tuple(space.get_simple_extent_dims())
-    return OpenArray(did, shape, tid, stored_type(tid), did.get_create_plist())
+    return OpenArray(did, shape, tid, stored_type(tid))
 
 
 def describe_array(opened: OpenArray, path: str, attributes: Mapping[str, AttributeValue]) -> ArrayEntry:
     """Return the entry of an open dataset."""
-    did, properties, shape = opened.did, opened.properties, opened.shape
+    did, shape, element = opened.did, opened.shape, opened.stored.element
+    offset, stored_bytes = did.get_offset(), int(did.get_storage_size())
+    if stored_bytes and offset is not None and offset % 2 == 0:
+        # Only allocated contiguous data have an address (H5Dget_offset). For all others in a file with a user block
+        # libhdf5 2.0 gives the undefined address, -1, plus the block's size, which is a power of two: odd.
+        exact = offset if opened.stored.exact else None
+        return ArrayEntry(FilePath(path), element, shape, "contiguous", attributes, None, (), exact, stored_bytes)
+    properties = opened.properties
     layout = _LAYOUTS[properties.get_layout()]
     chunks: tuple[int, ...] | None = None
     filters: tuple[Filter, ...] = ()
-    offset = None
+    exact = None
     if layout == "chunked":
         chunks = tuple(properties.get_chunk())
         filters = tuple([_filter(properties, i) for i in range(properties.get_nfilters())])
         stored_bytes = _chunked_bytes(opened, shape, chunks)
-    else:
-        stored_bytes = int(did.get_storage_size())
     if layout == "contiguous" and properties.get_external_count():
         layout = "external"
     elif layout == "contiguous" and opened.stored.exact and stored_bytes:
         # Given only where the bytes there are the elements as `element.dtype` has them. Where nothing is allocated,
         # libhdf5 gives its undefined address plus the user block, which h5py does not recognise.
-        offset = did.get_offset()
-    element = opened.stored.element
-    return ArrayEntry(FilePath(path), element, shape, layout, attributes, chunks, filters, offset, stored_bytes)
+        exact = offset
+    return ArrayEntry(FilePath(path), element, shape, layout, attributes, chunks, filters, exact, stored_bytes)
 
 
 def _filter(properties: h5p.PropDCID, number: int) -> Filter:

@@ -115,3 +115,13 @@ def test_nothing_is_read_for_no_rows(tmp_path: Path) -> None:
             assert file.read(entry, np.empty((0, 2), np.int64)).shape == (0,)
             assert file.read(entry, np.array([[7, 7]])).shape == (0,)
     assert store.ranges == []
+
+
+def test_describing_many_chunks_does_not_read_their_index(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.create_dataset("x", data=np.arange(100_000), chunks=(2,))
+    with open_local(tmp_path / "f.h5") as opened:
+        store = RemoteStore(opened)
+        with open_file(store) as ours:
+            assert ours.index("/").arrays["/x"].stored_bytes == 800_000
+    assert store.n_bytes < 0.3 * store.size

@@ -262,8 +262,8 @@ def open_array(did: h5d.DatasetID) -> OpenArray:
 def describe_array(opened: OpenArray, path: str, attributes: Mapping[str, AttributeValue]) -> ArrayEntry:
     """Return the entry of an open dataset."""
     did, shape, element = opened.did, opened.shape, opened.stored.element
-    offset, stored_bytes = did.get_offset(), int(did.get_storage_size())
-    if stored_bytes and offset is not None and offset % 2 == 0:
+    offset = did.get_offset()
+    if offset is not None and offset % 2 == 0 and (stored_bytes := int(did.get_storage_size())):
         # Only allocated contiguous data have an address (H5Dget_offset). For all others in a file with a user block
         # libhdf5 2.0 gives the undefined address, -1, plus the block's size, which is a power of two: odd.
         exact = offset if opened.stored.exact else None
@@ -277,6 +277,9 @@ def describe_array(opened: OpenArray, path: str, attributes: Mapping[str, Attrib
         chunks = tuple(properties.get_chunk())
         filters = tuple([_filter(properties, i) for i in range(properties.get_nfilters())])
         stored_bytes = _chunked_bytes(opened, shape, chunks)
+    else:
+        # Not asked of chunked data: libhdf5 reads their whole chunk index for it.
+        stored_bytes = int(did.get_storage_size())
     if layout == "contiguous" and properties.get_external_count():
         layout = "external"
     elif layout == "contiguous" and opened.stored.exact and stored_bytes:

@@ -1,0 +1,173 @@
+"""What an expression will read, said before it is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nwb_dask.adapters.dask_frame import _compat as dx
+from nwb_dask.adapters.dask_frame.expr import ReadNWB
+from nwb_dask.errors import PathNotFoundError
+from nwb_dask.plan.predicate import describe
+
+_MANY = 12
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+_STEP = 1000.0
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPlan:
+    """What one read of an optimized expression does."""
+
+    table: str
+    n_files: int
+    """Files that are opened."""
+    n_files_total: int
+    """Files of the source."""
+    n_partitions: int
+    """Partitions that are read."""
+    n_partitions_total: int
+    columns: tuple[str, ...]
+    """Columns that are read for the rows that remain, in order."""
+    heavy: tuple[str, ...]
+    """Those of them that are ragged or n-dimensional."""
+    predicate: str | None
+    """What the reader filters by."""
+    predicate_columns: tuple[str, ...]
+    """What is read first, to decide which rows remain."""
+    residual: tuple[str, ...]
+    """Filters that remain with dask, over the rows that were read."""
+    limit: int | None
+    """The most rows of each partition."""
+    expected_bytes: int
+    """Stored bytes of the columns; with a filter less is read of the heavy ones."""
+
+    def __str__(self) -> str:
+        """Return the plan in words, one line per fact."""
+        less = "at most " if self.predicate is not None or self.limit is not None else ""
+        lines = [
+            f"read {self.table}",
+            f"  files       {self.n_files} of {self.n_files_total}",
+            f"  partitions  {self.n_partitions} of {self.n_partitions_total}",
+            f"  columns     {_listed(self.columns)}",
+            f"  filter      {self.predicate or 'none'}",
+        ]
+        if self.predicate_columns:
+            lines.append(f"  read first  {_listed(self.predicate_columns)}")
+        if self.heavy and self.predicate is not None:
+            lines.append(f"  survivors   {_listed(self.heavy)} only for rows that pass the filter")
+        lines += [f"  not pushed  {text}" for text in self.residual]
+        if self.limit is not None:
+            lines.append(f"  rows        {self.limit} per partition at most")
+        lines.append(f"  bytes       {less}{format_bytes(self.expected_bytes)}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What an expression reads: one `ReadPlan` per read of the optimized expression."""
+
+    reads: tuple[ReadPlan, ...]
+
+    def __str__(self) -> str:
+        """Return the plans in words."""
+        return "\n".join(map(str, self.reads)) if self.reads else "reads no file: the answer is known from metadata"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def explain_reads(expr: dx.Expr) -> Explanation:
+    """Return what computing `expr` will read.
+
+    Raises
+    ------
+    PathNotFoundError
+        If `expr` does not come from `read_nwb`.
+    """
+    original = reads_of(expr)
+    totals: dict[str, tuple[int, int]] = {}
+    for read in original:
+        scan = read.operand("scan")
+        totals[scan.table] = (len(set(scan.names())), max(read.npartitions, totals.get(scan.table, (0, 0))[1]))
+    optimized = expr.optimize(fuse=False)
+    filters = [node for node in optimized.walk() if isinstance(node, dx.Filter | dx.Loc | dx.Query)]
+    return Explanation(tuple(_plan(read, totals, filters) for read in _reads(optimized)))
+
+
+def reads_of(expr: dx.Expr) -> tuple[ReadNWB, ...]:
+    """Return the reads that `expr` is made of; an error if there are none."""
+    reads = _reads(expr)
+    if not reads:
+        raise PathNotFoundError("this Dask DataFrame does not come from read_nwb, or was persisted since")
+    return reads
+
+
+def partition_table(expr: dx.Expr) -> pd.DataFrame:
+    """Return the pieces that `expr` reads once optimized, in order: partition, file, table, start, stop."""
+    rows: list[dict[str, Any]] = []
+    for read in _reads(expr.optimize(fuse=False)):
+        for number, index in enumerate(_live(read)):
+            pieces = read.operand("scan").partition(int(index), fields=()).pieces
+            rows += [
+                {"partition": number, "file": one.name, "table": one.table, "start": one.start, "stop": one.stop}
+                for one in pieces
+            ]
+    return pd.DataFrame(rows, columns=["partition", "file", "table", "start", "stop"])
+
+
+def format_bytes(count: int) -> str:
+    """Return a size for people: ``6.2 MB``."""
+    size = float(count)
+    for unit in _UNITS[:-1]:
+        if size < _STEP:
+            return f"{size:.3g} {unit}"
+        size /= _STEP
+    return f"{size:.3g} {_UNITS[-1]}"
+
+
+def _reads(expr: dx.Expr) -> tuple[ReadNWB, ...]:
+    return tuple(node for node in expr.walk() if isinstance(node, ReadNWB))
+
+
+def _live(read: ReadNWB) -> np.ndarray[Any, np.dtype[np.intp]]:
+    chosen = np.asarray(dx.partitions_of(read), np.intp)
+    return chosen[read.may_match[chosen]]
+
+
+def _plan(read: ReadNWB, totals: dict[str, tuple[int, int]], filters: list[dx.Expr]) -> ReadPlan:
+    spec, scan = read.spec, read.operand("scan").take(_live(read))
+    n_files = len(set(scan.names()))
+    n_files_total, n_partitions_total = totals.get(scan.table, (n_files, read.npartitions))
+    columns = {field.name: field for field in (*spec.predicate_fields, *spec.columns)}
+    above = [node for node in filters if any(one is read for one in node.walk())]
+    return ReadPlan(
+        table=scan.table,
+        n_files=n_files,
+        n_files_total=n_files_total,
+        n_partitions=scan.n_partitions,
+        n_partitions_total=n_partitions_total,
+        columns=tuple(field.name for field in spec.columns),
+        heavy=tuple(field.name for field in spec.columns if field.heavy),
+        predicate=None if spec.predicate is None else describe(spec.predicate),
+        predicate_columns=tuple(field.name for field in spec.predicate_fields),
+        residual=tuple(_condition(node) for node in above),
+        limit=spec.limit,
+        expected_bytes=scan.expected_bytes(columns.values()),
+    )
+
+
+def _condition(node: dx.Expr) -> str:
+    if isinstance(node, dx.Query):
+        return str(node.operand("_expr"))
+    return str(node.predicate if isinstance(node, dx.Filter) else node.iindexer)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    if not names:
+        return "none"
+    shown = ", ".join(names[:_MANY])
+    return shown if len(names) <= _MANY else f"{shown} and {len(names) - _MANY} more"

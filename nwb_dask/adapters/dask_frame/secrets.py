@@ -1,0 +1,41 @@
+"""Secrets for the workers of a cluster, over a channel of their own: they travel in no graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dask.distributed import Client, WorkerPlugin
+
+from nwb_dask.storage import Access, export_secrets, import_secrets
+
+
+class SecretsPlugin(WorkerPlugin):
+    """Puts secrets into the registry of each worker, present and future."""
+
+    def __init__(self, exported: Mapping[str, Mapping[str, str]]) -> None:
+        self._exported = exported
+        self.name = "nwb-dask-secrets-" + "-".join(sorted(exported))
+
+    def setup(self, worker: Any) -> None:  # noqa: ANN401, ARG002  # distributed's interface
+        """Store the secrets in the worker's process."""
+        import_secrets(self._exported)
+
+    def __repr__(self) -> str:
+        return f"SecretsPlugin({self.name})"
+
+
+def share_secrets(access: object) -> bool:
+    """Send the secrets of `access` to the workers of the current dask client; tell whether any were sent.
+
+    Without secrets or without a client this does nothing. Call it again after connecting to another cluster.
+    """
+    exported = export_secrets(access) if isinstance(access, Access) else {}
+    if not exported:
+        return False
+    try:
+        client = Client.current(allow_global=True)
+    except ValueError:
+        return False
+    client.register_plugin(SecretsPlugin(exported))
+    return True

@@ -52,7 +52,7 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.slow
 def test_demo_answers_and_draws(tmp_path: Path) -> None:
-    command = [sys.executable, ROOT / "notebooks" / "demo.py", "--sessions", "2", "--output", tmp_path]
+    command = [sys.executable, str(ROOT / "notebooks" / "demo.py"), "--sessions", "2", "--output", str(tmp_path)]
     ran = subprocess.run(command, check=True, capture_output=True, text=True, timeout=100)
     assert re.search(r"Read [\d.]+ MB of the [\d.]+ MB", ran.stdout)
     assert (tmp_path / "rate_by_area.png").stat().st_size > 10_000

@@ -43,8 +43,8 @@ def _fixed(key: str, secret: str, token: str | None) -> Callable[[], S3Credentia
 
 def _from_botocore(profile: str | None) -> Callable[[], S3Credential] | None:
     # The import takes 0.15 s, and only users with credentials outside options and environment need it.
-    import botocore.exceptions  # noqa: PLC0415
-    import botocore.session  # noqa: PLC0415
+    import botocore.exceptions  # noqa: PLC0415  # 0.2 s that only S3 users pay
+    import botocore.session  # noqa: PLC0415  # likewise
 
     try:
         credentials: Any = botocore.session.Session(profile=profile).get_credentials()
@@ -88,8 +88,8 @@ def find_region(bucket: str, access: Access, *, aws_url: str = _AWS_URL) -> str 
     if region or (find_endpoint(access) and aws_url == _AWS_URL):
         return region or stated
     # The import takes 20 ms, and only S3 on AWS needs it.
-    import urllib.error  # noqa: PLC0415
-    import urllib.request  # noqa: PLC0415
+    import urllib.error  # noqa: PLC0415  # only for buckets whose region is not known
+    import urllib.request  # noqa: PLC0415  # likewise
 
     request = urllib.request.Request(f"{aws_url}/{bucket}", method="HEAD")  # noqa: S310  # the scheme is fixed
     try:

@@ -95,9 +95,10 @@ def _paths(text: str) -> list[Named]:
     if found == [path]:
         return [Named(path, Url(path), text)]
     # What was typed up to the first folder that a glob leaves open.
-    typed = base if os.path.isdir(path) else _MAGIC.split(base, maxsplit=1)[0].rpartition("/")[0]  # noqa: PTH112
-    above = os.path.abspath(typed or ("/" if base.startswith("/") else "."))  # noqa: PTH100
-    return [Named(one, Url(one), os.path.join(typed, os.path.relpath(one, above))) for one in found]  # noqa: PTH118
+    is_folder = os.path.isdir(path)  # noqa: PTH112  # text in, text out
+    typed = base if is_folder else _MAGIC.split(base, maxsplit=1)[0].rpartition("/")[0]
+    above = os.path.abspath(typed or ("/" if base.startswith("/") else "."))  # noqa: PTH100  # text in, text out
+    return [Named(one, Url(one), os.path.join(typed, os.path.relpath(one, above))) for one in found]  # noqa: PTH118  # text in, text out
 
 
 def _file_urls(text: str) -> list[Named]:
@@ -110,7 +111,7 @@ def _file_urls(text: str) -> list[Named]:
 
 def _local(path: str) -> list[str]:
     """Return the files that an absolute path, folder or glob means."""
-    if os.path.isdir(path) and not path.endswith(_STORE_SUFFIXES):  # noqa: PTH112
+    if os.path.isdir(path) and not path.endswith(_STORE_SUFFIXES):  # noqa: PTH112  # text in, text out
         try:
             found = sorted(_walk(path, ()))
         except OSError as exc:
@@ -121,7 +122,7 @@ def _local(path: str) -> list[str]:
     if os.path.lexists(path) or not _MAGIC.search(path):
         return [path]
     matches = glob.glob(path, recursive=True)  # noqa: PTH207  # pathlib leaves nothing out and knows no absolute globs
-    found = sorted(one for one in matches if one.endswith(_STORE_SUFFIXES) or not os.path.isdir(one))  # noqa: PTH112
+    found = sorted(one for one in matches if one.endswith(_STORE_SUFFIXES) or not os.path.isdir(one))  # noqa: PTH112  # text in, text out
     if not found:
         hint = f"; it matches folders only: end it with '/*{_SUFFIX}'" if matches else ""
         raise SourceNotFoundError(f"no file matches {path}{hint}", url=path)
@@ -130,7 +131,7 @@ def _local(path: str) -> list[str]:
 
 def _walk(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
     """Yield the files of a folder and the folders in it; links are followed unless they lead upwards."""
-    status = os.stat(folder)  # noqa: PTH116
+    status = os.stat(folder)  # noqa: PTH116  # text in, text out
     here = (status.st_dev, status.st_ino)
     if here in above:
         return

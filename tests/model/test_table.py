@@ -36,8 +36,8 @@ class Tree:
         self.arrays: dict[str, ArrayEntry] = {}
         self.problems: dict[str, str] = {}
 
-    def group(self, path: str, *members: str, links: Mapping[str, Link] | None = None, **attributes: object) -> None:
-        self.groups[path] = GroupEntry(FilePath(path), attributes, members, links or {}, frozenset(attributes))  # type: ignore[arg-type]
+    def group(self, path: str, *members: str, links: Mapping[str, Link] | None = None, **found: AttributeValue) -> None:
+        self.groups[path] = GroupEntry(FilePath(path), found, members, links or {}, frozenset(found))
 
     def array(self, path: str, element: ElementType, *shape: int, **attributes: AttributeValue) -> None:
         self.arrays[path] = ArrayEntry(FilePath(path), element, shape, "contiguous", attributes)
@@ -45,14 +45,17 @@ class Tree:
     def index(self) -> FileIndex:
         return FileIndex(SOURCE, self.groups, self.arrays, self.problems)
 
-    def table(self, path: str, **options: object) -> Table:
-        return build_table(self.index(), path, **options)  # type: ignore[arg-type]
+    def table(self, path: str, names: list[str] | None = None) -> Table:
+        return build_table(self.index(), path, names=names)
 
 
 def units(colnames: tuple[str, ...] | None = ("spike_times", "quality")) -> Tree:
     tree = Tree()
-    attributes = {"neurodata_type": "Units"} | ({} if colnames is None else {"colnames": colnames})
-    tree.group("/units", "id", "quality", "spike_times", "spike_times_index", **attributes)
+    members = ("id", "quality", "spike_times", "spike_times_index")
+    if colnames is None:
+        tree.group("/units", *members, neurodata_type="Units")
+    else:
+        tree.group("/units", *members, neurodata_type="Units", colnames=colnames)
     tree.array("/units/id", INT, 3, neurodata_type="ElementIdentifiers")
     tree.array("/units/quality", TEXT, 3, neurodata_type="VectorData")
     tree.array("/units/spike_times", FLOAT, 10, neurodata_type="VectorData")

@@ -37,7 +37,7 @@ def read_file(path: Path) -> Shown:
             io = NWBHDF5IO(str(path), "r")
             file = io.read()
         # pynwb raises whatever its parts raise: TypeError, AttributeError, KeyError, ConstructError ...
-        except Exception as exc:  # noqa: BLE001
+        except Exception as exc:  # noqa: BLE001  # whatever pynwb raises is its reason
             # What comes after a parenthesis is a picture of the object.
             return Shown(refused=f"{type(exc).__name__} {str(exc).partition('(')[0][:80]}".strip())
         with io:

@@ -5,6 +5,8 @@ import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.session as botocore_session
+import moto.server as moto_server
 import pytest
 
 from nwb_dask.errors import SourceAccessError, SourceChangedError, SourceNotFoundError
@@ -12,9 +14,6 @@ from nwb_dask.index import Url
 from nwb_dask.storage import Named, expand_sources, make_access, open_store, trace
 from nwb_dask.storage.credentials import find_provider, find_region
 from nwb_dask.testing import RangeServer
-
-moto_server = pytest.importorskip("moto.server")
-botocore_session = pytest.importorskip("botocore.session")
 
 KIB = 1024
 CONTENT = os.urandom(1000 * KIB)

@@ -1,0 +1,85 @@
+# `make demo` and `make test` need Python 3.11 or newer and nothing else: each sets up its own virtual
+# environment from pyproject.toml, again only when pyproject.toml has changed.
+
+SHELL := bash
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The first interpreter that is new enough. A name on the PATH may be a shim that runs nothing, hence the trial.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+ifndef PYTHON
+PYTHON := $(shell for python in python3 python3.13 python3.12 python3.11; do \
+		"$$python" -c '$(NEW_ENOUGH)' 2>/dev/null && { echo "$$python"; break; }; \
+	done)
+endif
+
+# A second interpreter for the tests: 3.12 is what clusters want (README, "Install"). Empty where there is none, or
+# where $(PYTHON) is 3.12 itself.
+IS_312 := import sys; sys.exit(sys.version_info[:2] != (3, 12))
+ifndef PYTHON_312
+PYTHON_312 := $(shell $(PYTHON) -c '$(IS_312)' 2>/dev/null || \
+	for python in python3.12 $${PYENV_ROOT:-$$HOME/.pyenv}/versions/3.12*/bin/python; do \
+		"$$python" -c '$(IS_312)' 2>/dev/null && { echo "$$python"; break; }; \
+	done)
+endif
+
+# On 3.12 the tests run without the parity over real files, which is most of the time: it compares values that C
+# libraries read, and these do not differ between Python versions; the language, dask's scheduler and pickling do.
+PYTEST_ARGS ?= -n 2 --dist worksteal
+FAST := --ignore=tests/parity
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test lint bench clean
+
+help:  ## Say what can be made
+	@sed -nE 's/^([a-z]+):.*##/make \1 \t/p' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.demo-installed  ## Write a few sessions, ask them one question on a local cluster, draw the answer
+	@$(BIN)/python notebooks/demo.py
+
+# Every check runs and reports, whether or not the one before it passed. import-linter's cache keeps the imports of a
+# file that has not changed, even where a module that it names has come or gone since: hence without.
+test: $(VENV)/.dev-installed $(if $(PYTHON_312),.venv-3.12/.test-installed)  ## Lint, types, import contract and tests
+	@failed=; \
+	check() { echo; echo "== $$*"; "$$@" || failed="$$failed; $$*"; }; \
+	check $(BIN)/ruff check; \
+	check $(BIN)/ruff format --check; \
+	check $(BIN)/mypy; \
+	check $(BIN)/lint-imports --no-logo --no-cache; \
+	check $(BIN)/python -m pytest $(PYTEST_ARGS); \
+	if [ -n "$(PYTHON_312)" ]; then check .venv-3.12/bin/python -m pytest $(PYTEST_ARGS) $(FAST); fi; \
+	echo; \
+	if [ -n "$$failed" ]; then echo "FAILED$$failed"; exit 1; fi; \
+	echo "All checks passed."
+
+lint: $(VENV)/.dev-installed  ## Repair and format what ruff can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.dev-installed  ## Run the benchmarks (minutes; builds an environment for each peer)
+	$(BIN)/python -m benchmarks.tables
+	$(BIN)/python -m benchmarks.scale
+
+clean:  ## Remove environments, caches and output
+	rm -rf .venv .venv-* demo-output dist build benchmarks/.work benchmarks/.venvs
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find nwb_dask tests notebooks deploy benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# A stamp per set of extras. The environment is made anew when its interpreter is gone or is not the one asked for.
+define install
+	@test -n "$(1)" || { echo "nwb_dask needs Python 3.11 or newer; name one: make PYTHON=/path/to/python ..."; exit 1; }
+	@$(2)/bin/python -m pip --version >/dev/null 2>&1 || $(1) -m venv --clear $(2)
+	@echo "Installing nwb_dask[$(3)] into $(2) (once)"
+	@$(2)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(3)]'
+	@touch $@
+endef
+
+$(VENV)/.demo-installed: pyproject.toml
+	$(call install,$(PYTHON),$(VENV),demo)
+
+$(VENV)/.dev-installed: pyproject.toml
+	$(call install,$(PYTHON),$(VENV),dev)
+
+.venv-3.12/.test-installed: pyproject.toml
+	$(call install,$(PYTHON_312),.venv-3.12,test)

@@ -23,10 +23,7 @@ PYTHON_312 := $(shell $(PYTHON) -c '$(IS_312)' 2>/dev/null || \
 	done)
 endif
 
-# On 3.12 the tests run without the parity over real files, which is most of the time: it compares values that C
-# libraries read, and these do not differ between Python versions; the language, dask's scheduler and pickling do.
 PYTEST_ARGS ?= -n 2 --dist worksteal
-FAST := --ignore=tests/parity
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -48,7 +45,7 @@ test: $(VENV)/.dev-installed $(if $(PYTHON_312),.venv-3.12/.test-installed)  ## 
 	check $(BIN)/mypy; \
 	check $(BIN)/lint-imports --no-logo --no-cache; \
 	check $(BIN)/python -m pytest $(PYTEST_ARGS); \
-	if [ -n "$(PYTHON_312)" ]; then check .venv-3.12/bin/python -m pytest $(PYTEST_ARGS) $(FAST); fi; \
+	if [ -n "$(PYTHON_312)" ]; then check .venv-3.12/bin/python -m pytest $(PYTEST_ARGS); fi; \
 	echo; \
 	if [ -n "$$failed" ]; then echo "FAILED$$failed"; exit 1; fi; \
 	echo "All checks passed."

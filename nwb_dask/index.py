@@ -138,8 +138,12 @@ class GroupEntry:
     """Names of all members, sorted as the file iterates them, links included."""
     links: Mapping[str, Link] = field(default_factory=lambda: MappingProxyType({}))
     """Those members that are soft or external links."""
-    attribute_names: frozenset[str] = frozenset()
-    """All attributes that the group has, also those whose values are not in `attributes`."""
+    unread: frozenset[str] = frozenset()
+    """Attributes that the group has and whose values are not in `attributes`."""
+
+    def has_attribute(self, name: str) -> bool:
+        """Tell whether the group has an attribute of that name, its value read or not."""
+        return name in self.attributes or name in self.unread
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from nwb_dask.model import TABLE_INDEX, Field, path_fields
 from nwb_dask.plan import Scan
 from nwb_dask.plan.filters import Filters, named_columns, parse_filters
 from nwb_dask.plan.predicate import Node
-from nwb_dask.read import KeptValues, MaskFunction, checked_names, read_scan, scan_sources
+from nwb_dask.read import KeptValues, MaskFunction, checked_label, checked_names, read_scan, scan_sources
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ class ReadOptions(TypedDict, total=False):
 
     columns: Sequence[str] | None
     filters: Filters | None
-    index: str | None
+    index: str | Literal[False] | None
     storage_options: Mapping[str, object] | None
     schema_overrides: Mapping[str, object] | None
     missing_columns: Literal["insert", "raise"]
@@ -63,7 +63,7 @@ def read_table(
     *,
     columns: Sequence[str] | None = None,
     filters: Filters | None = None,
-    index: str | None = None,
+    index: str | Literal[False] | None = None,
     storage_options: Mapping[str, object] | None = None,
     schema_overrides: Mapping[str, object] | None = None,
     missing_columns: Literal["insert", "raise"] = "insert",
@@ -124,12 +124,13 @@ def read_table(
     if engine not in _MASKS:
         message = f"engine={engine!r} is none of {', '.join(map(repr, _MASKS))}"
         raise ValueError(message)
-    if index is not None and engine != "pandas":
+    named = checked_label(index)
+    if named is not None and engine != "pandas":
         message = f"index={index!r}: only pandas has row labels, not {engine}"
         raise ValueError(message)
     wanted = None if columns is None else list(checked_names("columns", columns))
     filtered = named_columns(filters)
-    extra = () if filtered is None else (*sorted(filtered), *((index,) if index else ()))
+    extra = () if filtered is None else (*sorted(filtered), *((named,) if named else ()))
     kept = KeptValues()
     scan = scan_sources(
         source,
@@ -148,13 +149,13 @@ def read_table(
     predicate = _predicate(scan, filters)
     shown = _shown(scan.fields, wanted, include_path_columns=include_path_columns)
     mask: MaskFunction = import_module(_MASKS[engine]).mask
-    label = scan.field(index or TABLE_INDEX)
-    if index:
+    label = scan.field(named or TABLE_INDEX)
+    if named:
         _check_label(scan, label)
     read = shown if engine != "pandas" or label in shown else (*shown, label)
     rows = read_scan(scan, read, predicate, mask, kept)
     if engine == "pandas":
-        return _pandas(rows, shown, label, is_numbered=index is None)
+        return _pandas(rows, shown, label, is_numbered=named is None)
     if engine == "polars":
         polars_frame: pl.DataFrame = import_module("nwb_dask.adapters.polars_frame").to_polars(rows, shown)
         return polars_frame

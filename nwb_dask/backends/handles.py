@@ -168,9 +168,11 @@ class _Handles:
         handle.opened.clear()
         if handle.fid.valid:
             # As h5py.File.close does: while one of its objects is open, libhdf5 keeps the file open. Closing it all at
-            # once (CLOSE_STRONG) would be refused for a file that the user has open through h5py as well.
+            # once (CLOSE_STRONG) would be refused for a file that the user has open through h5py as well. The file goes
+            # the same way, because `fid.close` then looks through all objects of h5py in the process for those that
+            # died with it, which takes longer than to close; what was open here has just been cleared.
             handle.fid._close_open_objects(h5f.OBJ_LOCAL | ~h5f.OBJ_FILE)  # noqa: SLF001  # no public way
-            handle.fid.close()
+            handle.fid._close_open_objects(h5f.OBJ_LOCAL | h5f.OBJ_FILE)  # noqa: SLF001  # likewise
 
 
 def _open_local(path: str) -> h5f.FileID:

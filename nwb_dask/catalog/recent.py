@@ -6,8 +6,8 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from threading import Lock
 
-MAX_DESCRIPTIONS = 4096
-"""A description of a table of 20 columns takes about 20 kB; the bound keeps the cache under 100 MB."""
+MAX_DESCRIPTIONS = 16_384
+"""Enough for one table of ten thousand files; a description of a table of ten columns takes about 8 kB."""
 
 
 class Recent:

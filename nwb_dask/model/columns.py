@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import pyarrow as pa
@@ -94,15 +95,19 @@ def dynamic_column(name: str, entry: ArrayEntry, indexes: tuple[ArrayEntry, ...]
         return broken_column(name, f"it has {outer.shape[0]} rows, the table has {n_rows}", entry)
     path = reference_attribute(entry, "elements") if entry.element.kind in {"int", "uint"} else None
     try:
-        item = CATEGORY if path else arrow_type(entry.element)
+        field = _vector_field(name, entry.element, entry.shape[1:], len(indexes), enum_data=path is not None)
     except UnsupportedLayoutError as error:
         return broken_column(name, error.message, entry)
-    item = fixed_shape(item, entry.shape[1:])
-    for _ in indexes:
+    return Column(field, "vector", entry, indexes, elements=path)
+
+
+@lru_cache(maxsize=4096)
+def _vector_field(name: str, element: ElementType, shape: tuple[int, ...], depth: int, *, enum_data: bool) -> Field:
+    """Return the field of a column; the files of a study have the same ones, and share them in memory."""
+    item = fixed_shape(CATEGORY if enum_data else arrow_type(element), shape)
+    for _ in range(depth):
         item = pa.large_list(item)
-    return Column(
-        _field(name, item, entry.element, enum_data=path is not None), "vector", entry, indexes, elements=path
-    )
+    return _field(name, item, element, enum_data=enum_data)
 
 
 def record_column(name: str, entry: ArrayEntry) -> Column:

@@ -88,7 +88,7 @@ def table_kind(index: FileIndex, path: str) -> TableKind | None:
     if group is None:
         entry = index.array(path)
         return "compound" if entry is not None and _is_compound_table(entry) else None
-    if "categories" in group.attribute_names and _looks_dynamic(index, group):
+    if group.has_attribute("categories") and _looks_dynamic(index, group):
         return "aligned"
     if _looks_dynamic(index, group):
         return "dynamic"
@@ -115,7 +115,7 @@ def find_tables(index: FileIndex) -> tuple[str, ...]:
 def _looks_dynamic(index: FileIndex, group: GroupEntry) -> bool:
     if group.path == "/":
         return False
-    if "colnames" in group.attribute_names:
+    if group.has_attribute("colnames"):
         return True
     if "id" not in group.members:
         return False

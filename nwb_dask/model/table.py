@@ -169,7 +169,7 @@ def _column_names(
     listed = text_list_attribute(group.attributes, "colnames")
     first = ("id",) if "id" in group.members else ()
     hidden = {basename(path) for path in indexes}
-    if listed is None and "colnames" in group.attribute_names:
+    if "colnames" in group.unread:
         # Not read, because the columns are asked for by name.
         others = (name for name in group.members if name not in hidden and "target" not in _attributes(arrays, name))
         return tuple(dict.fromkeys((*first, *(name for name in others if not index.group(join(group.path, name))))))

@@ -91,8 +91,13 @@ def override(field: Field, overrides: Mapping[str, pa.DataType]) -> Field:
     wanted = overrides.get(field.name)
     if wanted is None or wanted == field.type:
         return field
-    categories = field.categories if wanted == CATEGORY else None
-    return replace(field, type=wanted, heavy=is_heavy(wanted), categories=categories)
+    if wanted == CATEGORY:
+        message = (
+            f"schema_overrides={{{field.name!r}: category}}: the categories of {field.type} are not known before it is "
+            "read; read it as it is, then use .astype('category')"
+        )
+        raise SchemaConflictError(message)
+    return replace(field, type=wanted, heavy=is_heavy(wanted), categories=None)
 
 
 def common_type(left: pa.DataType, right: pa.DataType) -> pa.DataType | None:

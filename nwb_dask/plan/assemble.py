@@ -44,6 +44,11 @@ class Wish:
     partition_bytes: int | None = None
     resolve: tuple[str, ...] | bool = ()
 
+    @property
+    def is_sized(self) -> bool:
+        """Whether the layout depends on how large tables are."""
+        return self.block_bytes is not None or self.partition_bytes is not None
+
 
 def assemble_scan(
     found: Sequence[Found], wish: Wish, *, skipped: tuple[tuple[str, str], ...] = (), access: object = None
@@ -65,7 +70,7 @@ def assemble_scan(
     sizes: list[int] = []
     for one, table in holders:
         whole = Piece(one.source.url, one.name, one.source.identity, table.path, 0, table.n_rows)
-        decoded = sum(column.decoded_bytes for column in table.columns.values())
+        decoded = sum(column.decoded_bytes for column in table.columns.values()) if wish.is_sized else 0
         parts = (whole,) if wish.block_bytes is None else split_piece(whole, decoded, block_bytes=wish.block_bytes)
         pieces.extend((part, one.typed) for part in parts)
         sizes.extend([decoded // len(parts)] * len(parts))

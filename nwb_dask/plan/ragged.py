@@ -15,7 +15,10 @@ def spans_of_rows(rows: npt.NDArray[np.int64]) -> Spans:
     """Return the runs of consecutive numbers in `rows`, which increase strictly."""
     if rows.size == 0:
         return np.empty((0, 2), np.int64)
-    breaks = np.flatnonzero(np.diff(rows) != 1)
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first + 1 == rows.size:
+        return np.array([[first, last + 1]], np.int64)
+    breaks = np.flatnonzero(rows[1:] - rows[:-1] != 1)
     starts = rows[np.concatenate(([0], breaks + 1))]
     stops = rows[np.concatenate((breaks, [rows.size - 1]))] + 1
     return np.stack((starts, stops), axis=1).astype(np.int64)
@@ -23,6 +26,8 @@ def spans_of_rows(rows: npt.NDArray[np.int64]) -> Spans:
 
 def rows_of_spans(spans: Spans) -> npt.NDArray[np.int64]:
     """Return all numbers that the spans cover, in order."""
+    if len(spans) == 1:
+        return np.arange(spans[0, 0], spans[0, 1], dtype=np.int64)
     lengths = spans[:, 1] - spans[:, 0]
     shift = spans[:, 0] - np.concatenate(([0], np.cumsum(lengths)[:-1])) if len(spans) else lengths
     return np.arange(lengths.sum(), dtype=np.int64) + np.repeat(shift, lengths)

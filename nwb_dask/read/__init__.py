@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from nwb_dask.read.kept import KeptValues
-from nwb_dask.read.scan import checked_names, scan_sources
+from nwb_dask.read.scan import checked_label, checked_names, scan_sources
 from nwb_dask.read.table import MaskFunction, read_partition, read_scan
 
-__all__ = ["KeptValues", "MaskFunction", "checked_names", "read_partition", "read_scan", "scan_sources"]
+__all__ = [
+    "KeptValues",
+    "MaskFunction",
+    "checked_label",
+    "checked_names",
+    "read_partition",
+    "read_scan",
+    "scan_sources",
+]

@@ -15,7 +15,7 @@ from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError
 from nwb_dask.index import ArrayEntry, FileIndex, Source, join
 from nwb_dask.model import Table, build_table, category_paths, find_tables
 from nwb_dask.model.columns import Column, broken_column
-from nwb_dask.model.kinds import COLUMN_ATTRIBUTES, LISTED_ATTRIBUTES, TABLE_ATTRIBUTES, table_kind
+from nwb_dask.model.kinds import COLUMN_ATTRIBUTES, LISTED_ATTRIBUTES, RECORDS, TABLE_ATTRIBUTES, table_kind
 from nwb_dask.model.table import SEPARATOR, region_target, with_columns, with_resolved
 from nwb_dask.plan.ragged import Spans
 
@@ -72,7 +72,8 @@ def match_tables(file: CanDescribe, table: str) -> tuple[str, ...]:
     path = normalize_path(table)
     if not _GLOB & set(path):
         return (path,)
-    return tuple(found for found in list_tables(file) if fnmatchcase(found, path) and _depth(found) == _depth(path))
+    matching = (found for found in list_tables(file) if fnmatchcase(found, path) and _depth(found) == _depth(path))
+    return tuple(found for found in matching if found not in RECORDS)
 
 
 def list_objects(file: CanDescribe) -> FileIndex:
@@ -139,7 +140,7 @@ def _index(file: CanDescribe, path: str, asked: frozenset[str] | None) -> FileIn
     if asked is not None:
         index = file.index(path, names=asked, attributes=frozenset(), array_attributes=COLUMN_ATTRIBUTES)
         group = index.group(path)
-        if group is None or ("colnames" in group.attribute_names and "categories" not in group.attribute_names):
+        if group is None or (group.has_attribute("colnames") and not group.has_attribute("categories")):
             return index
     return file.index(path, names=asked, attributes=TABLE_ATTRIBUTES, array_attributes=COLUMN_ATTRIBUTES)
 

@@ -17,7 +17,7 @@ from nwb_dask.errors import (
     SkippedFilesWarning,
     SourceNotFoundError,
 )
-from nwb_dask.model import PATH_COLUMNS, Table, parse_type
+from nwb_dask.model import PATH_COLUMNS, TABLE_INDEX, Table, parse_type
 from nwb_dask.plan.assemble import Found, Wish, assemble_scan
 from nwb_dask.plan.scan import Scan
 from nwb_dask.plan.split import parse_bytes
@@ -142,6 +142,16 @@ def checked_names(option: str, value: object) -> tuple[str, ...]:
         message = f"{option}={value!r}: a name or a list of names is wanted"
         raise TypeError(message)
     return tuple(dict.fromkeys(several))
+
+
+def checked_label(index: object) -> str | None:
+    """Return the column that labels rows; None for row numbers, as False and ``_table_index`` ask for too."""
+    if index is None or index is False or index == TABLE_INDEX:
+        return None
+    if not isinstance(index, str):
+        message = f"index={index!r}: the name of one column is wanted"
+        raise TypeError(message)
+    return index
 
 
 def _mapping(option: str, value: object) -> Mapping[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -94,15 +95,26 @@ def _read_pieces(partition: Partition, mask: MaskFunction | None, values: KeptVa
         if partition.limit is not None:
             kept = kept & (np.cumsum(kept) <= partition.limit)
         rest = tuple(field for field in partition.fields if field not in used)
-        bounds = np.cumsum([one.n_rows for one in opened])[:-1]
-        parts = []
-        for one, chosen in zip(opened, np.split(kept, bounds), strict=True):
-            rows = spans_of_rows(np.flatnonzero(chosen) + one.piece.start)
-            parts.append(_read_and_rest(one, rest, rows, alone=alone))
-    light = light.take(pa.array(np.flatnonzero(kept)))
-    heavy = _table(rest, parts, n_rows=light.num_rows)
-    columns = {name: table.column(name) for table in (light, heavy) for name in table.column_names}
-    return _exactly(partition.fields, columns, light.num_rows)
+        parts, first = [], 0
+        for one in opened:
+            rows = np.flatnonzero(kept[first : first + one.n_rows])
+            parts.append(_read_and_rest(one, rest, spans_of_rows(rows + one.piece.start), alone=alone))
+            first += one.n_rows
+    columns = _chosen(light, used, kept, partition.fields) | _columns(rest, parts)
+    return _exactly(partition.fields, columns, int(np.count_nonzero(kept)))
+
+
+def _chosen(
+    light: pa.Table, used: tuple[Field, ...], kept: npt.NDArray[np.bool_], fields: tuple[Field, ...]
+) -> dict[str, pa.ChunkedArray]:
+    """Return the kept rows of those columns of `light` that are asked for: most serve the predicate only."""
+    names = {field.name for field in used}
+    shown = [field.name for field in fields if field.name in names]
+    rows = np.flatnonzero(kept)
+    if rows.size and rows[-1] - rows[0] + 1 == rows.size:
+        # Consecutive, as of a condition on time: no copy.
+        return {name: light.column(name).slice(rows[0], rows.size) for name in shown}
+    return {name: light.column(name).take(pa.array(rows)) for name in shown}
 
 
 def _read_and_rest(one: OpenPiece, fields: tuple[Field, ...], rows: Spans, *, alone: bool) -> list[pa.Array]:
@@ -122,17 +134,24 @@ def _first_rows(one: OpenPiece, partition: Partition) -> npt.NDArray[np.int64]:
 
 def _table(fields: tuple[Field, ...], parts: Sequence[Sequence[pa.Array]], *, n_rows: int) -> pa.Table:
     """Return the parts one below the other; each part is one array per field."""
-    columns = {field.name: pa.chunked_array([part[i] for part in parts], field.type) for i, field in enumerate(fields)}
-    return _exactly(fields, columns, n_rows)
+    return _exactly(fields, _columns(fields, parts), n_rows)
+
+
+def _columns(fields: tuple[Field, ...], parts: Sequence[Sequence[pa.Array]]) -> dict[str, pa.ChunkedArray]:
+    return {field.name: pa.chunked_array([part[i] for part in parts], field.type) for i, field in enumerate(fields)}
 
 
 def _exactly(fields: tuple[Field, ...], columns: dict[str, pa.ChunkedArray], n_rows: int) -> pa.Table:
     if not fields:
         # Without columns a table forgets its length; the one column carries it through `select`.
         return pa.table({"": pa.nulls(n_rows)}).select([])
-    schema = pa.schema([pa.field(field.name, field.type) for field in fields])
-    return pa.Table.from_arrays([columns[field.name] for field in fields], schema=schema)
+    return pa.Table.from_arrays([columns[field.name] for field in fields], schema=_schema(fields))
 
 
 def _empty(fields: tuple[Field, ...]) -> pa.Table:
-    return pa.schema([pa.field(field.name, field.type) for field in fields]).empty_table()
+    return _schema(fields).empty_table()
+
+
+@lru_cache(maxsize=256)
+def _schema(fields: tuple[Field, ...]) -> pa.Schema:
+    return pa.schema([pa.field(field.name, field.type) for field in fields])

@@ -42,6 +42,11 @@ TYPES: dict[str, tuple[pa.DataType, list[Any], pl.DataType]] = {
         [[[[1.0, 2.0, 3.0]], []], None, []],
         pl.List(pl.List(pl.Array(pl.Float64(), 3))),
     ),
+    "full tensor": (
+        pa.list_(pa.list_(pa.int16(), 2), 2),
+        [[[1, 2], [3, 4]], [[5, 6], [7, 8]], [[9, 0], [1, 2]]],
+        pl.Array(pl.Int16(), (2, 2)),
+    ),
     "struct": (
         pa.struct([("x", pa.uint32()), ("name", pa.string())]),
         [{"x": 1, "name": "a"}, None, {"x": 2, "name": None}],

@@ -297,3 +297,28 @@ def test_token_depends_on_rows_and_not_on_chunks() -> None:
     chunked = NWBArray._concat_same_type([array[:1], array[1:]])
     assert array.__dask_tokenize__() == chunked.__dask_tokenize__()
     assert array.__dask_tokenize__() != array[::-1].__dask_tokenize__()
+
+
+def test_mapping_no_rows_gives_what_can_be_compared_and_cast() -> None:
+    lengths = pd.Series(make("list")[:0]).map(len)
+    assert (lengths > 1).tolist() == lengths.astype("int64").tolist() == []
+
+
+def test_slices_of_fixed_shapes_can_be_picked_from() -> None:
+    numbers = np.arange(9 * 12.0).reshape(9, 4, 3)
+    whole = NWBArray(pa.array(numbers.tolist(), pa.list_(pa.list_(pa.float64(), 3), 4)))
+    for part in (whole[6:], NWBArray(whole.storage.chunk(0).slice(6)), pd.Series(whole).tail(3).array):
+        assert np.array_equal(np.stack(list(part.take([2, 0]))), numbers[[8, 6]])
+        assert np.array_equal(np.stack(list(part[np.array([False, True, True])])), numbers[7:])
+        assert np.array_equal(np.stack(list(pd.Series(part).sort_index(ascending=False))), numbers[:5:-1])
+    lists = pd.Series(NWBArray(pa.array([[], numbers[0].tolist(), []], pa.list_(pa.list_(pa.float64(), 3)))))
+    assert lists[1:].explode().isna().tolist() == [False] * 4 + [True]
+
+
+def test_exploded_slices_of_waveforms_are_those_of_their_rows() -> None:
+    numbers = np.arange(6 * 12.0).reshape(6, 4, 3)
+    type_ = pa.list_(pa.list_(pa.list_(pa.float64(), 3), 4))
+    series = pd.Series(NWBArray(pa.array([numbers[:3].tolist(), numbers[3:].tolist(), []], type_)))
+    exploded = series[1:].explode()
+    assert np.array_equal(np.stack(list(exploded.iloc[:-1])), numbers[3:])
+    assert exploded.isna().tolist() == [False, False, False, True]

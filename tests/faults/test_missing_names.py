@@ -179,7 +179,7 @@ def test_resolving_a_column_that_is_no_region_names_the_column(read: Read, two: 
         ({"missing_columns": None}, ValueError, "missing_columns=None is none of 'insert', 'raise'"),
         ({"columns": [5]}, TypeError, "columns=[5]: a name or a list of names"),
         ({"resolve": 5}, TypeError, "resolve=5: a name or a list of names"),
-        ({"index": 5}, TypeError, "index=(5,): a name or a list of names"),
+        ({"index": 5}, TypeError, "index=5: the name of one column"),
         ({"schema_overrides": 5}, TypeError, "schema_overrides is a mapping"),
         ({"storage_options": 5}, TypeError, "storage_options is a mapping"),
         ({"storage_options": {"keey": "k"}}, TypeError, "storage_options has no 'keey'"),

@@ -37,7 +37,7 @@ class Tree:
         self.problems: dict[str, str] = {}
 
     def group(self, path: str, *members: str, links: Mapping[str, Link] | None = None, **found: AttributeValue) -> None:
-        self.groups[path] = GroupEntry(FilePath(path), found, members, links or {}, frozenset(found))
+        self.groups[path] = GroupEntry(FilePath(path), found, members, links or {})
 
     def array(self, path: str, element: ElementType, *shape: int, **attributes: AttributeValue) -> None:
         self.arrays[path] = ArrayEntry(FilePath(path), element, shape, "contiguous", attributes)

@@ -21,8 +21,8 @@ from nwb_dask.testing.oddities import ODDITIES
 
 from . import oracle, oracle_pynwb
 from .compare import arrow_difference, pandas_difference, polars_difference, pynwb_difference
-from .conftest import FILE_OUTCOME, OUTCOME
 from .oracle import Column, Table
+from .summary import FILE_OUTCOME, OUTCOME
 from .values import elements
 
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -11,11 +11,11 @@ import dask.dataframe as dd
 
 from nwb_dask.adapters.dask_frame import _compat as dx
 from nwb_dask.adapters.dask_frame.expr import ReadNWB
-from nwb_dask.errors import PredicateError
-from nwb_dask.model.field import PATH_COLUMNS, TABLE_INDEX
+from nwb_dask.errors import NWBDaskError, PredicateError
+from nwb_dask.model.field import PATH_COLUMNS
 from nwb_dask.plan.filters import Filters, named_columns, parse_filters
 from nwb_dask.plan.scan import Scan
-from nwb_dask.read import scan_sources
+from nwb_dask.read import checked_label, checked_names, scan_sources
 
 
 def read_nwb(
@@ -24,7 +24,7 @@ def read_nwb(
     *,
     columns: Sequence[str] | None = None,
     filters: Filters | None = None,
-    index: str | None = None,
+    index: str | Literal[False] | None = None,
     storage_options: Mapping[str, object] | None = None,
     schema_overrides: Mapping[str, object] | None = None,
     missing_columns: Literal["insert", "raise"] = "insert",
@@ -104,9 +104,10 @@ def read_nwb(
     >>> good = units[(units.quality == "good") & (units.firing_rate > 5)]  # doctest: +SKIP
     >>> good.spike_times.compute()  # doctest: +SKIP
     """
-    wanted = None if columns is None else [columns] if isinstance(columns, str) else list(dict.fromkeys(columns))
+    wanted = None if columns is None else list(checked_names("columns", columns))
+    label = checked_label(index)
     filtered = named_columns(filters)
-    extra = () if filtered is None else (*sorted(filtered - set(PATH_COLUMNS)), *((index,) if index else ()))
+    extra = () if filtered is None else (*sorted(filtered - set(PATH_COLUMNS)), *((label,) if label else ()))
     scan = scan_sources(
         source,
         table,
@@ -122,9 +123,9 @@ def read_nwb(
         include_path_columns=include_path_columns,
         resolve=resolve,
     )
-    shown = _shown(scan, wanted, index, include_path_columns=include_path_columns)
+    shown = _shown(scan, wanted, label, include_path_columns=include_path_columns)
     _share(scan)
-    return frame_of_scan(scan, shown, index=index, filters=filters)
+    return frame_of_scan(scan, shown, index=label, filters=filters)
 
 
 def frame_of_scan(
@@ -146,8 +147,11 @@ def frame_of_scan(
     names = [field.name for field in scan.fields if field.name != index] if columns is None else list(columns)
     if index is not None:
         _check_index(scan, index)
-    read = ReadNWB(scan, names, None if index == TABLE_INDEX else index)
-    predicate = parse_filters(filters, tuple(read.fields.values()))
+    read = ReadNWB(scan, names, index)
+    try:
+        predicate = parse_filters(filters, tuple(read.fields.values()))
+    except NWBDaskError as error:
+        raise error.at(url=scan.names()[0], path=scan.table) from error.__cause__
     frame: dd.DataFrame = dx.new_collection(read if predicate is None else read.filtered(predicate))
     return frame
 
@@ -164,7 +168,8 @@ def _check_index(scan: Scan, index: str) -> None:
     field = scan.field(index)
     if field.heavy or field.problem:
         reason = field.problem or f"it holds {field.type} in each row"
-        raise PredicateError(f"column {index!r} of {scan.table} cannot label rows: {reason}")
+        message = f"column {index!r} of {scan.table} cannot label rows: {reason}"
+        raise PredicateError(message, url=scan.names()[0], path=scan.table)
 
 
 def _share(scan: Scan) -> None:

@@ -161,7 +161,8 @@ class ReadNWB(Source):
 
     def split(self, gate: dx.Expr, dependents: Dependents) -> Split | None:
         """Return what of the filter `gate`, which stands over this read, can be pushed into it; None if nothing can."""
-        if self.operand("limit") is not None:
+        if self.operand("limit") is not None or not isinstance(gate, dx.Filter | dx.Loc | dx.Query):
+            # dask asks for `FilterAlign` too, whose condition comes from elsewhere.
             return None
         if isinstance(gate, dx.Query):
             split = self._split_query(gate)

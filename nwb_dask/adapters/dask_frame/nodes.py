@@ -108,7 +108,8 @@ class NWBProjection(dx.Projection):
                 return self._with_full_names(read, parent)
         return _optional(super()._simplify_up(parent, dependents))
 
-    def _lower(self) -> dx.Expr | None:
+    def _tune_down(self) -> dx.Expr | None:
+        # Not by `_lower`, which dask also calls without the optimizer and then looks for tasks under the old name.
         return NWBColumn(*self.operands) if self.ndim == 1 and isinstance(self.frame, Source) else None
 
     def _with_full_names(self, read: Source, parent: dx.Expr) -> dx.Expr | None:
@@ -128,7 +129,7 @@ class NWBProjection(dx.Projection):
 class NWBColumn(NWBProjection):
     """A column of a read when all filters have moved; if nothing else uses the read, it gives the column itself."""
 
-    def _lower(self) -> None:
+    def _tune_down(self) -> None:
         return None
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from pandas.api.extensions import ExtensionArray
+from pandas.api.internals import create_dataframe_from_blocks  # type: ignore[import-not-found]  # pandas-stubs lacks it
 
 from nwb_dask.adapters.ragged_dtype import (
     TEXT_DTYPE,
@@ -47,19 +49,68 @@ def to_pandas(table: pa.Table, fields: tuple[Field, ...], index: npt.NDArray[np.
     SchemaConflictError
         If a column has another type than its field, or nulls where the field has none.
     """
-    columns: dict[str, PandasArray] = {}
-    for field in fields:
+    arrays: list[PandasArray] = []
+    layout = _layout(fields)
+    for field in layout.fields:
         values = table.column(field.name)
         if values.type != field.type:
             message = f"column {field.name!r} was read as {values.type} and planned as {field.type}"
             raise SchemaConflictError(message)
         try:
-            columns[field.name] = _converter(field)(values)
+            arrays.append(_converter(field)(values))
         except ValueError as error:
             message = f"column {field.name!r}: {error}"
             raise SchemaConflictError(message) from error
     labels = pd.RangeIndex(table.num_rows) if index is None else pd.Index(index)
-    return pd.DataFrame(columns, index=labels, columns=None if columns else [], copy=True)
+    # A view, because whoever gets the frame may name its axis.
+    blocks = layout.blocks(arrays, table.num_rows)
+    frame: pd.DataFrame = create_dataframe_from_blocks(blocks, labels, layout.names.view())
+    return frame
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How frames of the same fields are laid out: found out once, since it takes as long as to make a frame.
+
+    `pandas.DataFrame(dict)` looks at names and dtypes each time, which takes longer than reading a few hundred rows.
+    """
+
+    fields: tuple[Field, ...]
+    names: pd.Index
+    numbers: tuple[tuple[np.dtype[Any], npt.NDArray[np.intp]], ...]
+    """Positions of the columns that share a block, by dtype."""
+    others: tuple[tuple[int, npt.NDArray[np.intp]], ...]
+    """Position of each column of an extension dtype, as a number and as an array."""
+
+    def blocks(self, arrays: Sequence[PandasArray], n_rows: int) -> list[tuple[PandasArray, npt.NDArray[np.intp]]]:
+        """Return copies of `arrays` in the blocks of a frame, with the positions of their columns."""
+        blocks: list[tuple[PandasArray, npt.NDArray[np.intp]]] = []
+        for dtype, positions in self.numbers:
+            block = np.empty((len(positions), n_rows), dtype)
+            for row, position in enumerate(positions.tolist()):
+                block[row] = arrays[position]
+            blocks.append((block, positions))
+        for position, positions in self.others:
+            array = arrays[position]
+            # Arrow buffers are never written to: pandas replaces them.
+            is_arrow = isinstance(array, pd.arrays.ArrowExtensionArray)
+            blocks.append((array if is_arrow else array.copy(), positions))
+        return blocks
+
+
+@lru_cache(maxsize=256)
+def _layout(fields: tuple[Field, ...]) -> _Layout:
+    distinct = tuple({field.name: field for field in fields}.values())
+    numbers: dict[np.dtype[Any], list[int]] = {}
+    others = []
+    for position, field in enumerate(distinct):
+        dtype = pandas_dtype(field)
+        if isinstance(dtype, np.dtype):
+            numbers.setdefault(dtype, []).append(position)
+        else:
+            others.append((position, np.array([position], np.intp)))
+    shared = tuple((dtype, np.array(positions, np.intp)) for dtype, positions in numbers.items())
+    return _Layout(distinct, empty_frame(fields).columns, shared, tuple(others))
 
 
 def empty_frame(fields: tuple[Field, ...]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from nwb_dask.adapters.pandas_frame.convert import to_pandas
 from nwb_dask.adapters.ragged_dtype import flat_array
@@ -39,6 +40,16 @@ _OPERATORS: Mapping[str, Callable[..., object]] = {
     "neg": operator.neg,
     "pos": operator.pos,
 }
+
+_TEXT_COMPARISONS: Mapping[str, str] = {
+    "eq": "equal",
+    "ne": "not_equal",
+    "lt": "less",
+    "le": "less_equal",
+    "gt": "greater",
+    "ge": "greater_equal",
+}
+"""Names in `pyarrow.compute`."""
 
 
 def mask(node: Node, table: pa.Table, fields: tuple[Field, ...]) -> npt.NDArray[np.bool_]:
@@ -89,6 +100,8 @@ def _compare_array(node: Node, table: pa.Table, fields: Mapping[str, Field]) -> 
     is_number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type)
     if not is_text and not (is_number and not field.nullable and type(constant.value) in {int, float}):
         return None
+    if is_text:
+        return _compare_text(node, table.column(column.name), constant.value, reverse=node.args[0] is constant)
     values = flat_array(table.column(column.name), nullable=field.nullable)
     sides = [values if arg is column else constant.value for arg in node.args]
     with np.errstate(all="ignore"):
@@ -97,6 +110,15 @@ def _compare_array(node: Node, table: pa.Table, fields: Mapping[str, Field]) -> 
         result if isinstance(result, np.ndarray) else result.to_numpy(dtype=np.bool_, na_value=False)
     )
     return found
+
+
+def _compare_text(node: Call, values: pa.ChunkedArray, constant: object, *, reverse: bool) -> npt.NDArray[np.bool_]:
+    """Compare text with a constant by the Arrow function to which pandas leaves it (`StringDtype("pyarrow")`)."""
+    compare = getattr(pc, _TEXT_COMPARISONS[node.op])
+    scalar = pa.scalar(constant, values.type)
+    found = compare(scalar, values) if reverse else compare(values, scalar)
+    result: npt.NDArray[np.bool_] = (found.fill_null(fill_value=False) if found.null_count else found).to_numpy()
+    return result
 
 
 def evaluate(node: Node, frame: pd.DataFrame) -> npt.NDArray[np.bool_]:

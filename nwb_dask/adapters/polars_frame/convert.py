@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -66,7 +65,7 @@ def _series(values: pa.ChunkedArray, field: Field) -> pl.Series:
         return pl.Series(field.name, values.to_pylist(), dtype=dtype)
     if sizes and any(chunk.offset for chunk in values.chunks):
         # polars 2.1.0 refuses a slice of fixed-size lists with nulls; a copy starts at its buffers' start.
-        chunks = [chunk.take(pa.array(np.arange(len(chunk)))) for chunk in values.chunks]
+        chunks = [pa.concat_arrays([chunk]) for chunk in values.chunks]
         values = pa.chunked_array(chunks, field.type)
     series = pl.Series(field.name, pl.from_arrow(values, rechunk=False))
     if series.dtype == dtype:

@@ -17,7 +17,7 @@ from pandas.api.indexers import check_array_indexer
 from nwb_dask.adapters.ragged_dtype.elements import elements_of, is_missing, object_array, sample, to_arrow
 from nwb_dask.adapters.ragged_dtype.flat import flat_array
 from nwb_dask.adapters.ragged_dtype.numpy_names import numpy_name
-from nwb_dask.adapters.ragged_dtype.rows import explode, same_rows
+from nwb_dask.adapters.ragged_dtype.rows import explode, from_start, same_rows
 from nwb_dask.adapters.ragged_dtype.summary import summarize
 from nwb_dask.adapters.ragged_dtype.type_names import canonical_type, format_type, is_binary, is_list, parse_type
 
@@ -113,7 +113,7 @@ class NWBArray(ExtensionArray):
         self._dtype = NWBDtype(storage.type) if dtype is None else dtype
         if not storage.type.equals(self._dtype.arrow_type):
             storage = storage.cast(self._dtype.arrow_type)
-        self._storage = storage if isinstance(storage, pa.ChunkedArray) else pa.chunked_array([storage])
+        self._storage = from_start(storage if isinstance(storage, pa.ChunkedArray) else pa.chunked_array([storage]))
 
     @property
     def storage(self) -> pa.ChunkedArray:
@@ -256,6 +256,10 @@ class NWBArray(ExtensionArray):
     def __arrow_array__(self, type: pa.DataType | None = None) -> pa.ChunkedArray:  # noqa: A002  # Arrow's name
         """Return the Arrow values."""
         return self._storage if type is None else self._storage.cast(type)
+
+    def map(self, mapper: Any, na_action: Any = None) -> Any:
+        """Return what `mapper` makes of each row; of no rows, objects, where pandas would give arrays of this dtype."""
+        return super().map(mapper, na_action=na_action) if len(self) else np.empty(0, dtype=object)
 
     def astype(self, dtype: Any, copy: bool = True) -> Any:
         """Return the elements as objects, as another nested type, or refuse."""

@@ -42,7 +42,7 @@ def read_attributes(
     problems: dict[str, str] = {}
     stored: list[bytes] = []
     try:
-        h5a.iterate(oid, lambda name, *_info: stored.append(name))
+        h5a.iterate(oid, stored.append)
     except H5PY_ERRORS as exc:
         problems[""] = f"its attributes are damaged: {exc}"
     names = [name.decode("utf-8", "surrogateescape") for name in stored]

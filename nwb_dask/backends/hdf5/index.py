@@ -225,7 +225,9 @@ class Indexer:
                 links[member.name] = link
         known, attributes = self._read_attributes(group.gid, group.path, group, self._attributes)
         names = tuple([member.name for member in group.members])
-        self._groups[group.path] = GroupEntry(FilePath(group.path), attributes, names, links, frozenset(known))
+        self._groups[group.path] = GroupEntry(
+            FilePath(group.path), attributes, names, links, frozenset(known) - attributes.keys()
+        )
 
     def _add_array(self, did: h5d.DatasetID, path: str, group: _Group | None) -> None:
         opened = open_array(did)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import NamedTuple
 
 from h5py import h5f, h5g, h5l
 
@@ -14,8 +14,7 @@ _MAX_LINKS = 40
 """Soft links followed on the way to one object, as in libhdf5's users' guide for loops."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A link in a group."""
 
     stored: bytes

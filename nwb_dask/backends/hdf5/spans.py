@@ -37,6 +37,10 @@ def tidy(spans: npt.NDArray[np.int64] | None, *, n_rows: int) -> Spans:
     spans = np.asarray(spans, np.int64).reshape(-1, 2)
     if len(spans) == 0:
         return spans
+    bounds = spans.reshape(-1)
+    if bounds[0] >= 0 and bounds[-1] <= n_rows and (bounds[1:] > bounds[:-1]).all():
+        # Tidy already, as from whoever makes them of row numbers.
+        return spans
     starts, stops = spans[:, 0], spans[:, 1]
     if starts[0] < 0 or (stops < starts).any() or (starts[1:] < stops[:-1]).any() or stops[-1] > n_rows:
         raise IndexError(f"spans of {n_rows} rows must lie within them, increase, and not overlap")
@@ -62,6 +66,8 @@ def count(spans: Spans) -> int:
 
 def rows(starts: npt.NDArray[np.int64], stops: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Return the row numbers of half-open spans, one after the other."""
+    if len(starts) == 1:
+        return np.arange(starts[0], stops[0])
     lengths = stops - starts
     before = np.concatenate(([0], np.cumsum(lengths)))
     return np.arange(before[-1]) + np.repeat(starts - before[:-1], lengths)

@@ -96,8 +96,10 @@ def _runs(entry: ArrayEntry, spans: Spans, item_bytes: int) -> Iterator[tuple[in
     unit = entry.chunks[0] if entry.chunks is not None and entry.filters else 1
     row_bytes = max(int(np.prod((entry.shape or ())[1:], dtype=np.float64)) * item_bytes, 1)
     step = unit * max(_RUN_BYTES // (row_bytes * unit), 1)
-    if len(spans) == 1 and int(spans[0, 1]) - int(spans[0, 0]) <= step:
-        yield int(spans[0, 0]), int(spans[0, 1]), spans
+    begin, end = int(spans[0, 0]), int(spans[-1, 1])
+    if (len(spans) == 1 and end - begin <= step) or (unit == 1 and (end - begin) * row_bytes <= _GAP_BYTES):
+        # No gap between the spans is worth a second call.
+        yield begin, end, spans
         return
     pieces = cut(spans, chunk_rows=step)
     wanted = np.stack((pieces.start + pieces.chunk * step, pieces.stop + pieces.chunk * step), axis=1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import dask.dataframe as dd
+import numpy as np
 import pandas as pd
+import pytest
 
 from nwb_dask.adapters.dask_frame import frame_of_scan
 from nwb_dask.adapters.dask_frame._compat import new_collection
@@ -81,3 +83,16 @@ def test_filter_over_a_limited_read_sees_the_limited_rows(frame: dd.DataFrame, e
     first = expected[expected._table_index < 2]
     pd.testing.assert_frame_equal(limited[limited.x > 0].compute(), first[first.x > 0])
     assert len(limited) == len(first)
+
+
+@pytest.mark.filterwarnings("ignore:Boolean Series key will be reindexed:UserWarning")  # dask has reordered the rows
+def test_columns_can_be_chosen_of_rows_that_a_function_of_numpy_chose(memory: Memory) -> None:
+    scan = make_scan(memory, [5])
+    frame, expected = frame_of_scan(scan), whole_frame(memory, scan)
+    kept = frame[np.logical_and(frame.x > 0, frame.id > 1)]
+    same = expected[(expected.x > 0) & (expected.id > 1)]
+    pd.testing.assert_frame_equal(kept[["id", "name"]].compute().sort_index(), same[["id", "name"]])
+
+
+def test_column_is_found_by_the_labels_of_its_rows(frame: dd.DataFrame, expected: pd.DataFrame) -> None:
+    pd.testing.assert_series_equal(frame.x.loc[frame.index > 2].compute(), expected.x.loc[expected.index > 2])

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from nwb_dask.errors import display_url
 from nwb_dask.model.field import NWB_PATH
 from nwb_dask.plan.predicate import Call, Column, Literal, Node, columns_of, replace_nodes
 
@@ -55,7 +56,8 @@ def resolve_path_literals(node: Node, spell: Mapping[str, str]) -> Node:
     """Return `node` with files written in another way replaced by their ``_nwb_path``.
 
     Only constants that are compared with the column ``_nwb_path`` by ``==``, ``!=`` or ``isin`` are
-    replaced, so that the same predicate prunes pieces and selects rows.
+    replaced, so that the same predicate prunes pieces and selects rows. URLs lose user and query
+    string, which no ``_nwb_path`` has.
 
     Parameters
     ----------
@@ -78,8 +80,13 @@ def _spelled(node: Node, spell: Mapping[str, str]) -> Node:
     if not isinstance(node, Literal):
         return node
     if isinstance(node.value, tuple):
-        return Literal(tuple(spell.get(value, value) if isinstance(value, str) else value for value in node.value))
-    return Literal(spell.get(node.value, node.value)) if isinstance(node.value, str) else node
+        return Literal(tuple(_name(value, spell) if isinstance(value, str) else value for value in node.value))
+    return Literal(_name(node.value, spell)) if isinstance(node.value, str) else node
+
+
+def _name(file: str, spell: Mapping[str, str]) -> str:
+    bare = display_url(file)
+    return spell.get(file, spell.get(bare, bare))
 
 
 def _possible(node: Node, constants: Mapping[str, Sequence[object]], count: int) -> tuple[_Mask, _Mask]:

@@ -148,7 +148,7 @@ class Scan:
         """Return `predicate` with files written as the user typed them replaced by their `_nwb_path`."""
         names, typed = self._list("name"), self._list("typed")
         spell = {short: name for short, name in zip(typed, names, strict=True) if short != name}
-        return resolve_path_literals(predicate, spell) if spell else predicate
+        return resolve_path_literals(predicate, spell)
 
     def expected_bytes(self, fields: Iterable[Field]) -> int:
         """Return the stored bytes of these columns over all pieces; a filter may need less of the heavy ones."""

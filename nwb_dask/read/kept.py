@@ -66,4 +66,4 @@ class KeptFile:
 
 def _is_worth_it(column: Column, entry: ArrayEntry) -> bool:
     plain = entry.layout == "contiguous" and entry.offset is not None
-    return column.kind == "vector" and not column.problem and not column.indexes and not plain
+    return column.kind == "vector" and not column.problem and not column.field.heavy and not plain

@@ -111,10 +111,17 @@ def _chosen(
     names = {field.name for field in used}
     shown = [field.name for field in fields if field.name in names]
     rows = np.flatnonzero(kept)
-    if rows.size and rows[-1] - rows[0] + 1 == rows.size:
-        # Consecutive, as of a condition on time: no copy.
-        return {name: light.column(name).slice(rows[0], rows.size) for name in shown}
-    return {name: light.column(name).take(pa.array(rows)) for name in shown}
+    return {name: _at(light.column(name), rows) for name in shown}
+
+
+def _at(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> pa.ChunkedArray:
+    """Return the values at `rows`, which increase strictly."""
+    if rows.size == len(column):
+        return column
+    if rows.size and rows[-1] - rows[0] + 1 == rows.size and pa.types.is_primitive(column.type):
+        # Consecutive, as for a condition on time. Not of text: the whole text would travel with the slice.
+        return column.slice(int(rows[0]), rows.size)
+    return column.take(pa.array(rows))
 
 
 def _read_and_rest(one: OpenPiece, fields: tuple[Field, ...], rows: Spans, *, alone: bool) -> list[pa.Array]:

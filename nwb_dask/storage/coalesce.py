@@ -51,7 +51,9 @@ class RequestPlan:
         )
 
 
-def plan_requests(ranges: Sequence[Range], *, gap_bytes: int, cap_bytes: int) -> RequestPlan:
+def plan_requests(
+    ranges: Sequence[Range], *, gap_bytes: int, free_bytes: int, waste: float, cap_bytes: int
+) -> RequestPlan:
     """Requests that cover `ranges`: neighbours merged, long ranges split.
 
     One connection carries only so many bytes a second, so that a long request is slower than several at once; a
@@ -62,18 +64,28 @@ def plan_requests(ranges: Sequence[Range], *, gap_bytes: int, cap_bytes: int) ->
     ranges : sequence of (int, int)
         Half-open, any order.
     gap_bytes : int
-        Ranges this near to each other are fetched together with what lies between.
+        Ranges this near to each other may be fetched together with what lies between.
+    free_bytes : int
+        What a request may fetch in vain, however little is wanted of it.
+    waste : float
+        What it may fetch in vain for each byte that is wanted, where that is more: many small ranges spread over
+        a file must not become the whole file.
     cap_bytes : int
         No request is longer; longer ranges are split evenly.
     """
     requests: list[Range] = []
+    wanted = 0
     for start, stop in _disjoint(ranges):
         if requests and start - requests[-1][1] <= gap_bytes and stop - requests[-1][0] <= cap_bytes:
-            requests[-1] = (requests[-1][0], stop)
-            continue
+            total = wanted + stop - start
+            if stop - requests[-1][0] - total <= max(free_bytes, waste * total):
+                requests[-1] = (requests[-1][0], stop)
+                wanted = total
+                continue
         n_parts = -(-(stop - start) // cap_bytes)
         edges = [start + (stop - start) * i // n_parts for i in range(n_parts + 1)]
         requests.extend(pairwise(edges))
+        wanted = edges[-1] - edges[-2]
     return RequestPlan(tuple(ranges), tuple(requests))
 
 

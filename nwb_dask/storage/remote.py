@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 END_BYTES = 256 * 1024
 """Head and tail of a file, which the first round fetches: best or within 10 % of it at 5 to 100 ms a request."""
 _GAP_BYTES = 128 * 1024
+# What a request may fetch in vain: this much in any case, and else a quarter of what is wanted of it.
+_FREE_BYTES = 16 * 1024
+_WASTE = 0.25
 # One connection carries only so much a second; several requests of this size carry more than one of their sum.
 _CAP_BYTES = 4 * 1024 * 1024
 # Largest file to hold in memory when its server sends nothing less than all of it.
@@ -83,7 +86,13 @@ class RemoteStore:
                 raise past_end(start, stop, size=self.size, name=self._name)
         out = [self._find(start, stop) for start, stop in ranges]
         missing = [i for i, found in enumerate(out) if found is None]
-        plan = plan_requests([ranges[i] for i in missing], gap_bytes=_GAP_BYTES, cap_bytes=_CAP_BYTES)
+        plan = plan_requests(
+            [ranges[i] for i in missing],
+            gap_bytes=_GAP_BYTES,
+            free_bytes=_FREE_BYTES,
+            waste=_WASTE,
+            cap_bytes=_CAP_BYTES,
+        )
         if plan.requests:
             bodies = run_all([partial(self._fetch, start, stop) for start, stop in plan.requests])
             record(self._name, requests=len(bodies), n_bytes=sum(map(len, bodies)))

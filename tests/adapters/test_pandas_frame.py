@@ -188,7 +188,7 @@ def test_every_dtype_survives_a_p2p_shuffle() -> None:
         for i, a in enumerate(arrays)
     )
     frame = to_pandas(table_of(*arrays), fields)
-    cluster = LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None)
+    cluster = LocalCluster(n_workers=1, threads_per_worker=2, processes=False, dashboard_address="127.0.0.1:0")
     with cluster, Client(cluster):
         shuffled = dd.from_pandas(frame, npartitions=2).shuffle("c0", shuffle_method="p2p").compute()
     pd.testing.assert_series_equal(shuffled.dtypes, frame.dtypes)

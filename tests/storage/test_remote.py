@@ -84,8 +84,8 @@ def test_scattered_ranges_are_the_bytes_of_the_file(server: RangeServer) -> None
 
 
 def test_near_ranges_share_a_request_and_far_ones_go_in_one_round(server: RangeServer) -> None:
-    near = [(600 * KIB, 601 * KIB), (700 * KIB, 701 * KIB)]
-    with open_url(server.url("a.nwb")) as store, trace() as traced, server.budget(requests=2, bytes=102 * KIB):
+    near = [(600 * KIB, 601 * KIB), (615 * KIB, 616 * KIB)]
+    with open_url(server.url("a.nwb")) as store, trace() as traced, server.budget(requests=2, bytes=17 * KIB):
         store.read([*near, (2000 * KIB, 2001 * KIB)])
     assert traced.rounds == 1
 

@@ -12,7 +12,7 @@ from nwb_dask.errors import UnsupportedLayoutError
 from nwb_dask.index import ArrayEntry, ElementType, FileIndex, GroupEntry, join
 from nwb_dask.model.arrow_types import CATEGORY, arrow_type, fixed_shape, is_heavy
 from nwb_dask.model.field import Field
-from nwb_dask.model.kinds import reference_attribute
+from nwb_dask.model.kinds import number_attribute, reference_attribute
 
 ColumnKind = Literal["vector", "record", "field", "sampled", "resolved"]
 """How values are laid out: one row each, possibly through indexes (``vector``); the whole dataset is the
@@ -200,10 +200,10 @@ def _timing_column(index: FileIndex, group: GroupEntry, stamps: ArrayEntry | Non
     if broken is not None:
         return broken
     start = index.array(join(group.path, "starting_time"))
-    rate = None if start is None else start.attributes.get("rate")
-    if start is None or isinstance(rate, bool) or not isinstance(rate, int | float):
+    rate = None if start is None else number_attribute(start, "rate")
+    if rate is None:
         return None
-    return Column(Field("timestamps", pa.float64()), "sampled", start, rate=float(rate))
+    return Column(Field("timestamps", pa.float64()), "sampled", start, rate=rate)
 
 
 def _field(name: str, item: pa.DataType, element: ElementType, *, enum_data: bool = False) -> Field:

@@ -10,7 +10,10 @@ NWB_PATH = "_nwb_path"
 TABLE_PATH = "_table_path"
 TABLE_INDEX = "_table_index"
 PATH_COLUMNS = (NWB_PATH, TABLE_PATH, TABLE_INDEX)
-"""Columns that name a row's origin: file as given made absolute, table's path in it, row number in the table."""
+"""Columns that name a row's origin: file as given made absolute, table's path in it, row number in the table.
+
+A table's own columns of these names, as in a file that was written from an earlier read, are not shown.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+import numpy as np
+
 from nwb_dask.index import ArrayEntry, AttributeValue, FileIndex, GroupEntry, Reference, join
 
 TableKind = Literal["dynamic", "aligned", "series", "compound", "record"]
@@ -70,6 +72,14 @@ def reference_attribute(entry: GroupEntry | ArrayEntry, name: str) -> str | None
     if isinstance(value, tuple) and len(value) == 1:
         value = value[0]
     return value.path if isinstance(value, Reference) else None
+
+
+def number_attribute(entry: GroupEntry | ArrayEntry, name: str) -> float | None:
+    """Return a number; the only element of a one-element array (as MatNWB may write) counts as it."""
+    value = entry.attributes.get(name)
+    if isinstance(value, np.ndarray) and value.size == 1 and value.dtype.kind in "iuf":
+        return float(value.reshape(-1)[0])
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def neurodata_type(entry: GroupEntry | ArrayEntry) -> str:

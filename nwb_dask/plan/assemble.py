@@ -83,7 +83,9 @@ def _fields(holders: Sequence[tuple[Found, Table]], wish: Wish) -> tuple[Field, 
     found: dict[str, list[tuple[str, Field]]] = {}
     for one, table in holders:
         for name, column in table.columns.items():
-            found.setdefault(name, []).append((f"{table.path} of {one.name}", column.field))
+            # A column of the file that is called like the origin of rows cannot stand beside it.
+            if name not in PATH_COLUMNS:
+                found.setdefault(name, []).append((f"{table.path} of {one.name}", column.field))
     names = _in_order([table for _, table in holders]) if wish.columns is None else (*wish.columns, *wish.extra)
     known = {field.name: field for field in path_fields()}
     overrides = wish.overrides or {}
@@ -93,7 +95,7 @@ def _fields(holders: Sequence[tuple[Found, Table]], wish: Wish) -> tuple[Field, 
             raise _no_column(name, [table for _, table in holders], [one.name for one, _ in holders], wish.table)
     fields = {}
     for name in names:
-        if name in known and name not in found:
+        if name in known:
             fields[name] = known[name]
         elif name in overrides:
             kept = [(source, override(field, overrides)) for source, field in found[name]]
@@ -105,7 +107,8 @@ def _fields(holders: Sequence[tuple[Found, Table]], wish: Wish) -> tuple[Field, 
 
 def _in_order(tables: Sequence[Table]) -> tuple[str, ...]:
     """Return the columns of all tables: those of the first, then what each other adds."""
-    return tuple(dict.fromkeys(name for table in tables for name in table.columns))
+    every = dict.fromkeys(name for table in tables for name in table.columns)
+    return tuple(name for name in every if name not in PATH_COLUMNS)
 
 
 def _check_names(

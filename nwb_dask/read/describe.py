@@ -25,6 +25,9 @@ _STRUCTURE = frozenset({"id", "data", "timestamps", "starting_time"})
 Resolve: TypeAlias = tuple[str, ...] | bool
 """Region columns whose targets are joined; True for all."""
 
+_LISTING_COLUMNS = frozenset({"colnames", "categories"})
+"""Attributes that suffice for a DynamicTable; without ``colnames`` its type and more is looked at."""
+
 _GLOB = frozenset("*?[")
 
 
@@ -62,7 +65,7 @@ def match_tables(file: CanDescribe, table: str) -> tuple[str, ...]:
     ----------
     table : str
         A path, or a glob over the paths of all tables (``/intervals/*``), which reads the whole tree of
-        the file; a glob never matches the one-row tables.
+        the file; a glob never matches the one-row tables, and a table that is called so comes first.
 
     Returns
     -------
@@ -72,7 +75,10 @@ def match_tables(file: CanDescribe, table: str) -> tuple[str, ...]:
     path = normalize_path(table)
     if not _GLOB & set(path):
         return (path,)
-    matching = (found for found in list_tables(file) if fnmatchcase(found, path) and _depth(found) == _depth(path))
+    every = list_tables(file)
+    if path in every:
+        return (path,)
+    matching = (found for found in every if fnmatchcase(found, path) and _depth(found) == _depth(path))
     return tuple(found for found in matching if found not in RECORDS)
 
 
@@ -137,11 +143,11 @@ def _describe(file: CanDescribe, path: str, wanted: frozenset[str] | None, resol
 
 def _index(file: CanDescribe, path: str, asked: frozenset[str] | None) -> FileIndex:
     """Return the index of a table; text attributes only where they are needed, since they lie apart in the file."""
-    if asked is not None:
-        index = file.index(path, names=asked, attributes=frozenset(), array_attributes=COLUMN_ATTRIBUTES)
-        group = index.group(path)
-        if group is None or (group.has_attribute("colnames") and not group.has_attribute("categories")):
-            return index
+    attributes = _LISTING_COLUMNS if asked is None else frozenset()
+    index = file.index(path, names=asked, attributes=attributes, array_attributes=COLUMN_ATTRIBUTES)
+    group = index.group(path)
+    if group is None or (group.has_attribute("colnames") and "categories" not in group.unread):
+        return index
     return file.index(path, names=asked, attributes=TABLE_ATTRIBUTES, array_attributes=COLUMN_ATTRIBUTES)
 
 

@@ -91,9 +91,9 @@ class OpenPiece:
         self._file.close()
 
     def _read(self, field: Field, rows: Spans, n_rows: int) -> pa.Array:
-        column = self._table.columns.get(field.name)
-        if column is None and field.name in _PATHS:
+        if field.name in _PATHS:
             return self._path_column(field.name, rows, n_rows)
+        column = self._table.columns.get(field.name)
         if column is None or (n_rows == 0 and not column.problem):
             return conform(pa.nulls(n_rows), field)
         file = self._file if self._kept is None else self._kept.over(self._file)

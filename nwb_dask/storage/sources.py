@@ -6,6 +6,7 @@ import fnmatch
 import glob
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -62,8 +63,22 @@ def expand_sources(source: object, access: Access) -> tuple[Named, ...]:
     if isinstance(source, (list, tuple)):
         if not source:
             raise SourceNotFoundError("no sources: the list is empty")
-        return tuple(one for item in source for one in _expand(item, access))
-    return tuple(_expand(source, access))
+        return _told_apart(tuple(one for item in source for one in _expand(item, access)))
+    return _told_apart(tuple(_expand(source, access)))
+
+
+def _told_apart(found: tuple[Named, ...]) -> tuple[Named, ...]:
+    """Return `found`; warn if different URLs have one name, because names leave the query string out."""
+    urls: dict[str, str] = {}
+    for one in found:
+        if urls.setdefault(one.name, one.url) != one.url:
+            message = (
+                f"several URLs differ only behind the question mark and share the name {one.name}: "
+                "`_nwb_path` does not tell their rows apart"
+            )
+            warnings.warn(message, UserWarning, stacklevel=4)
+            break
+    return found
 
 
 def _expand(item: object, access: Access) -> list[Named]:

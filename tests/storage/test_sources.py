@@ -192,3 +192,8 @@ def test_relative_names_do_not_depend_on_links_in_the_working_directory(tmp_path
     touch(tmp_path, "real/a.nwb")
     (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
     assert names(os.fspath(tmp_path / "link" / "a.nwb")) == [str(tmp_path / "link" / "a.nwb")]
+
+
+def test_urls_that_differ_in_the_query_only_are_told_of() -> None:
+    with pytest.warns(UserWarning, match="share the name https://host/download"):
+        expand_sources(["https://host/download?file=1", "https://host/download?file=2"], make_access(None))

@@ -15,7 +15,7 @@ from nwb_dask.backends.hdf5.boundary import Boundary
 from nwb_dask.backends.hdf5.chunks import read_chunked, read_contiguous
 from nwb_dask.backends.hdf5.index import Indexer, OpenArray, open_array
 from nwb_dask.backends.hdf5.limits import check_size, checked_shape, fill_value
-from nwb_dask.backends.hdf5.links import find_object, stored_path
+from nwb_dask.backends.hdf5.links import stored_path
 from nwb_dask.backends.hdf5.references import ReferencePaths
 from nwb_dask.backends.hdf5.signature import check_signature
 from nwb_dask.backends.hdf5.spans import Spans, count, tidy
@@ -102,7 +102,8 @@ class Hdf5File:
         handle = self._open()
         opened = handle.opened.get(entry.path)
         if not isinstance(opened, OpenArray):
-            did = h5o.open(handle.fid, find_object(handle.fid, stored_path(entry.path)) or b"/")
+            # Described in this version of the file, so that no link on the way leads out of it.
+            did = h5o.open(handle.fid, stored_path(entry.path) or b"/")
             if not isinstance(did, h5d.DatasetID):
                 raise SourceChangedError("is no dataset any more; plan again")
             opened = open_array(did)

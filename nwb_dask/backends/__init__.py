@@ -10,8 +10,7 @@ hdf5       HDF5: metadata and odd values through h5py, plain values by byte rang
 
 from __future__ import annotations
 
-from nwb_dask.backends.handles import keep_open
 from nwb_dask.backends.opening import open_file
 from nwb_dask.backends.protocol import ByteSource, File
 
-__all__ = ["ByteSource", "File", "keep_open", "open_file"]
+__all__ = ["ByteSource", "File", "open_file"]

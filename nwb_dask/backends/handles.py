@@ -10,8 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -23,8 +22,6 @@ from nwb_dask.backends.protocol import ByteSource
 from nwb_dask.index import Identity, Source, Url
 from nwb_dask.storage import BlockFile, Buffer
 
-MAX_LOCAL = 256
-"""Local files that stay open without a user, while `keep_open` is active."""
 MAX_REMOTE = 16
 """Remote files that stay open without a user, for the metadata that their handles have cached."""
 
@@ -93,7 +90,6 @@ class _Handles:
         self._open: OrderedDict[_Key, Handle] = OrderedDict()
         self._newest: dict[Url, Handle] = {}
         self._left: list[OrderedDict[_Key, Handle]] = []
-        self._keepers = 0
 
     def acquire(self, store: ByteSource) -> Handle:
         source: Source = store.source
@@ -116,23 +112,10 @@ class _Handles:
                 handle.lent.stores.remove(store)
             if handle.users:
                 return
-            if self._open.get(handle.key) is not handle or (handle.local and not self._keepers):
+            if handle.local or self._open.get(handle.key) is not handle:
                 self._close(handle)
             else:
-                self._evict(local=handle.local, limit=MAX_LOCAL if handle.local else MAX_REMOTE)
-
-    @contextmanager
-    def keep_open(self) -> Iterator[None]:
-        with phil:
-            self._keepers += 1
-        try:
-            yield
-        finally:
-            with phil:
-                # Below zero if it was entered before a fork.
-                self._keepers = max(self._keepers - 1, 0)
-                if not self._keepers:
-                    self._evict(local=True, limit=0)
+                self._evict()
 
     def close_all(self) -> None:
         with phil:
@@ -145,13 +128,13 @@ class _Handles:
         They stay referred to: h5py takes its lock to drop one, and a thread that is not here may hold it.
         """
         self._left.append(self._open)
-        self._open, self._newest, self._keepers = OrderedDict(), {}, 0
+        self._open, self._newest = OrderedDict(), {}
 
-    def _evict(self, *, local: bool, limit: int) -> None:
-        if len(self._open) <= limit:
+    def _evict(self) -> None:
+        if len(self._open) <= MAX_REMOTE:
             return
-        idle = [handle for handle in self._open.values() if handle.local is local and not handle.users]
-        for handle in idle[: max(len(idle) - limit, 0)]:
+        idle = [handle for handle in self._open.values() if not handle.local and not handle.users]
+        for handle in idle[: max(len(idle) - MAX_REMOTE, 0)]:
             self._close(handle)
 
     def _close_idle(self, *, url: Url) -> None:
@@ -222,10 +205,3 @@ def acquire(store: ByteSource) -> Handle:
 def release(handle: Handle, store: ByteSource) -> None:
     """Give a handle back. A local file closes with its last user, so that it may be opened for writing."""
     _handles.release(handle, store)
-
-
-@contextmanager
-def keep_open() -> Iterator[None]:
-    """Keep local files open while the block runs, for reads that come back to the same files."""
-    with _handles.keep_open():
-        yield

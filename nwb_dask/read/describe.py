@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from nwb_dask.backends import File
 from nwb_dask.catalog import recent_tables
 from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError
-from nwb_dask.index import ArrayEntry, FileIndex, Source, join
+from nwb_dask.index import FileIndex, join
 from nwb_dask.model import Table, build_table, category_paths, find_tables
 from nwb_dask.model.columns import Column, broken_column
 from nwb_dask.model.kinds import COLUMN_ATTRIBUTES, LISTED_ATTRIBUTES, RECORDS, TABLE_ATTRIBUTES, table_kind
 from nwb_dask.model.table import SEPARATOR, region_target, with_columns, with_resolved
-from nwb_dask.plan.ragged import Spans
 
 _STRUCTURE = frozenset({"id", "data", "timestamps", "starting_time"})
 """Members that tell what a table is and how many rows it has; described whatever columns are asked for."""
@@ -31,34 +30,12 @@ _LISTING_COLUMNS = frozenset({"colnames", "categories"})
 _GLOB = frozenset("*?[")
 
 
-class CanDescribe(Protocol):
-    """What describing needs of an open file."""
-
-    @property
-    def source(self) -> Source:
-        """The file and its identity."""
-
-    def index(
-        self,
-        path: str,
-        *,
-        names: Collection[str] | None = None,
-        recursive: bool = False,
-        attributes: frozenset[str] | None = None,
-        array_attributes: frozenset[str] | None = None,
-    ) -> FileIndex:
-        """Return what is known of the object at `path` and its members."""
-
-    def read(self, entry: ArrayEntry, spans: Spans | None = None) -> npt.NDArray[np.generic]:
-        """Return rows of the first axis."""
-
-
 def normalize_path(path: str) -> str:
     """Return an absolute path inside a file: ``units`` and ``/units/`` are ``/units``."""
     return "/" + path.strip("/")
 
 
-def match_tables(file: CanDescribe, table: str) -> tuple[str, ...]:
+def match_tables(file: File, table: str) -> tuple[str, ...]:
     """Return the paths of the tables of `file` that `table` names.
 
     Parameters
@@ -82,12 +59,12 @@ def match_tables(file: CanDescribe, table: str) -> tuple[str, ...]:
     return tuple(found for found in matching if found not in RECORDS)
 
 
-def list_objects(file: CanDescribe) -> FileIndex:
+def list_objects(file: File) -> FileIndex:
     """Return the index of the whole tree of `file`, as far as it tells tables and their columns."""
     return file.index("/", recursive=True, attributes=TABLE_ATTRIBUTES, array_attributes=LISTED_ATTRIBUTES)
 
 
-def list_tables(file: CanDescribe) -> tuple[str, ...]:
+def list_tables(file: File) -> tuple[str, ...]:
     """Return the paths of all tables of `file`, sorted; reads the whole tree, and no data."""
     key = (file.source, None, None, ())
     known = recent_tables.get(key)
@@ -98,7 +75,7 @@ def list_tables(file: CanDescribe) -> tuple[str, ...]:
     return found
 
 
-def describe_table(file: CanDescribe, path: str, *, names: Iterable[str] | None = None, resolve: Resolve = ()) -> Table:
+def describe_table(file: File, path: str, *, names: Iterable[str] | None = None, resolve: Resolve = ()) -> Table:
     """Return the table at `path` with the columns `names` (all by default).
 
     Parameters
@@ -125,7 +102,7 @@ def describe_table(file: CanDescribe, path: str, *, names: Iterable[str] | None 
     return described
 
 
-def _describe(file: CanDescribe, path: str, wanted: frozenset[str] | None, resolve: Resolve) -> Table:
+def _describe(file: File, path: str, wanted: frozenset[str] | None, resolve: Resolve) -> Table:
     asked = None if wanted is None else wanted | {name.partition(SEPARATOR)[0] for name in wanted} | _STRUCTURE
     index = _index(file, path, asked)
     kind = table_kind(index, path)
@@ -141,7 +118,7 @@ def _describe(file: CanDescribe, path: str, wanted: frozenset[str] | None, resol
     return _add_resolved(file, table, wanted, resolve) if resolve else table
 
 
-def _index(file: CanDescribe, path: str, asked: frozenset[str] | None) -> FileIndex:
+def _index(file: File, path: str, asked: frozenset[str] | None) -> FileIndex:
     """Return the index of a table; text attributes only where they are needed, since they lie apart in the file."""
     attributes = _LISTING_COLUMNS if asked is None else frozenset()
     index = file.index(path, names=asked, attributes=attributes, array_attributes=COLUMN_ATTRIBUTES)
@@ -155,9 +132,7 @@ def _asked_for(name: str, wanted: frozenset[str]) -> bool:
     return name in wanted or any(other.startswith(name + SEPARATOR) for other in wanted)
 
 
-def _add_categories(
-    file: CanDescribe, index: FileIndex, table: Table, path: str, wanted: frozenset[str] | None
-) -> Table:
+def _add_categories(file: File, index: FileIndex, table: Table, path: str, wanted: frozenset[str] | None) -> Table:
     for category in category_paths(index, path):
         prefix = category.rpartition("/")[2]
         inner = None
@@ -168,7 +143,7 @@ def _add_categories(
     return table
 
 
-def _add_elements(file: CanDescribe, column: Column) -> Column:
+def _add_elements(file: File, column: Column) -> Column:
     if column.elements is None or column.problem or column.field.categories is not None:
         return column
     try:
@@ -180,7 +155,7 @@ def _add_elements(file: CanDescribe, column: Column) -> Column:
     return column.with_categories(text)
 
 
-def _add_resolved(file: CanDescribe, table: Table, wanted: frozenset[str] | None, resolve: Resolve) -> Table:
+def _add_resolved(file: File, table: Table, wanted: frozenset[str] | None, resolve: Resolve) -> Table:
     regions = {name: target for name, c in table.columns.items() if (target := region_target(c)) is not None}
     chosen = tuple(regions) if resolve is True else resolve or ()
     for name in chosen:

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import pytest
 
-from nwb_dask.backends import handles, keep_open, open_file
+from nwb_dask.backends import handles, open_file
 from nwb_dask.errors import SourceUnavailableError
 from nwb_dask.storage import Buffer
 from tests.backends.stores import RemoteStore, open_local
@@ -49,27 +49,17 @@ def test_a_local_file_can_be_written_after_it_was_read(tmp_path: Path) -> None:
         assert file.read(file.index("/").arrays["/x"])[0] == 7
 
 
-def test_a_local_file_stays_open_in_keep_open_and_not_longer(tmp_path: Path) -> None:
+def test_a_local_file_is_closed_when_its_last_user_leaves(tmp_path: Path) -> None:
     path = write(tmp_path / "f.h5")
-    with keep_open():
-        with open_local(path) as store, open_file(store) as file, keep_open():
-            file.index("/")
-        assert n_open() == 1
-        with open_local(path) as store, open_file(store) as file:
-            file.index("/")
+    with open_local(path) as store, open_file(store) as file:
+        file.index("/")
+        with open_local(path) as again, open_file(again) as other:
+            other.index("/")
             assert n_open() == 1
+        assert n_open() == 1
     assert n_open() == 0
     with h5py.File(path, "r+"):
         pass
-
-
-def test_few_local_files_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handles, "MAX_LOCAL", 3)
-    with keep_open():
-        for i in range(6):
-            with open_local(write(tmp_path / f"{i}.h5")) as store, open_file(store) as file:
-                file.index("/")
-        assert n_open() == 3
 
 
 def test_few_remote_files_stay_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +84,7 @@ def test_a_file_that_was_replaced_is_opened_anew(tmp_path: Path) -> None:
     path = tmp_path / "f.h5"
     for value in (0, 50):
         write(tmp_path / "new.h5", value).replace(path)
-        with keep_open(), open_local(path) as store, open_file(store) as file:
+        with open_local(path) as store, open_file(store) as file:
             assert file.read(file.index("/").arrays["/x"])[0] == value
 
 
@@ -201,7 +191,7 @@ print(len(kept))
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_forked_child_opens_files_of_its_own(tmp_path: Path) -> None:
     path = write(tmp_path / "f.h5")
-    with keep_open(), open_local(path) as store, open_file(store) as file:
+    with open_local(path) as store, open_file(store) as file:
         file.index("/")
         context = multiprocessing.get_context("fork")
         child = context.Process(target=_read_in_child, args=(path,))

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, overload
 
 import numpy as np
 
-from nwb_dask.errors import NWBDaskError, PredicateError
 from nwb_dask.model import TABLE_INDEX, Field, path_fields
-from nwb_dask.plan import Scan
-from nwb_dask.plan.filters import Filters, named_columns, parse_filters
-from nwb_dask.plan.predicate import Node
+from nwb_dask.plan.filters import Filters, named_columns
 from nwb_dask.read import KeptValues, MaskFunction, checked_label, checked_names, read_scan, scan_sources
 
 if TYPE_CHECKING:
@@ -146,12 +143,10 @@ def read_table(
         resolve=resolve,
         kept=kept,
     )
-    predicate = _predicate(scan, filters)
+    predicate = scan.predicate(filters)
     shown = _shown(scan.fields, wanted, include_path_columns=include_path_columns)
     mask: MaskFunction = import_module(_MASKS[engine]).mask
-    label = scan.field(named or TABLE_INDEX)
-    if named:
-        _check_label(scan, label)
+    label = scan.label(named or TABLE_INDEX)
     read = shown if engine != "pandas" or label in shown else (*shown, label)
     rows = read_scan(scan, read, predicate, mask, kept)
     if engine == "pandas":
@@ -168,21 +163,6 @@ def _shown(fields: tuple[Field, ...], wanted: list[str] | None, *, include_path_
     by_name = {field.name: field for field in (*path_fields(), *fields)}
     names = dict.fromkeys((*wanted, *((f.name for f in path_fields()) if include_path_columns else ())))
     return tuple(by_name[name] for name in names)
-
-
-def _predicate(scan: Scan, filters: Filters | None) -> Node | None:
-    try:
-        predicate = parse_filters(filters, (*scan.fields, *path_fields()))
-    except NWBDaskError as error:
-        raise error.at(url=scan.names()[0], path=scan.table) from error.__cause__
-    return None if predicate is None else scan.canonical(predicate)
-
-
-def _check_label(scan: Scan, field: Field) -> None:
-    if field.heavy or field.problem:
-        reason = field.problem or f"it holds {field.type} in each row"
-        message = f"column {field.name!r} of {scan.table} cannot label rows: {reason}"
-        raise PredicateError(message, url=scan.names()[0], path=scan.table)
 
 
 def _pandas(rows: pa.Table, shown: tuple[Field, ...], label: Field, *, is_numbered: bool) -> pd.DataFrame:

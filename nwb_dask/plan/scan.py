@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from nwb_dask.errors import PathNotFoundError
+from nwb_dask.errors import NWBDaskError, PathNotFoundError, PredicateError
 from nwb_dask.index import Identity, Url
 from nwb_dask.model.field import NWB_PATH, TABLE_PATH, Field, path_fields
+from nwb_dask.plan.filters import Filters, parse_filters
 from nwb_dask.plan.partition import Partition, Piece
 from nwb_dask.plan.predicate import Node
 from nwb_dask.plan.prune import may_match, resolve_path_literals
@@ -109,6 +110,31 @@ class Scan:
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {', '.join(names)}"
         message = f"no column {name!r} in {self.table} of {self._files()}; {hint}"
         raise PathNotFoundError(message, path=self.table)
+
+    def label(self, name: str) -> Field:
+        """Return the field of the column that labels rows.
+
+        Raises
+        ------
+        PathNotFoundError
+            If there is no such column.
+        PredicateError
+            If it has no single value in each row.
+        """
+        found = self.field(name)
+        if found.heavy or found.problem:
+            reason = found.problem or f"it holds {found.type} in each row"
+            message = f"column {name!r} of {self.table} cannot label rows: {reason}"
+            raise PredicateError(message, url=self.names()[0], path=self.table)
+        return found
+
+    def predicate(self, filters: Filters | None) -> Node | None:
+        """Return what the user's filters mean for these columns; the errors of `parse_filters` name file and table."""
+        try:
+            found = parse_filters(filters, (*self.fields, *path_fields()))
+        except NWBDaskError as error:
+            raise error.at(url=self.names()[0], path=self.table) from error.__cause__
+        return None if found is None else self.canonical(found)
 
     def partition(
         self,

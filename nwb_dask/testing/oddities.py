@@ -1,4 +1,4 @@
-"""One small file for each thing that makes NWB files differ, and what breaks them; `write_oddities` writes all.
+"""One small file for each thing that makes NWB files differ, and what breaks them, by name in `ODDITIES`.
 
 The files whose structure is unusual are written here, with h5py where pynwb would refuse and with pynwb where
 it has the type; those with unusual columns are in `nwb_dask.testing.odd_columns`.
@@ -344,11 +344,3 @@ ODDITIES: Mapping[str, Callable[[Path], object]] = MappingProxyType(
     }
 )  # fmt: skip
 """Name of the file -> the function that writes it."""
-
-
-def write_oddities(folder: str | Path) -> list[Path]:
-    """Write every file of `ODDITIES` as ``<folder>/<name>.nwb`` and return their paths."""
-    paths = [Path(folder) / f"{name}.nwb" for name in ODDITIES]
-    for path, write in zip(paths, ODDITIES.values(), strict=True):
-        write(path)
-    return paths

@@ -304,5 +304,5 @@ def test_keywords_and_spaces_are_columns_in_backticks() -> None:
 def test_no_text_makes_the_parser_fail(text: str) -> None:
     try:
         parse_query(text, {"a": 1})
-    except NWBDaskError as error:  # pragma: no cover
+    except NWBDaskError as error:
         pytest.fail(f"{text!r}: {error}")

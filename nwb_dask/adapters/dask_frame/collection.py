@@ -11,9 +11,8 @@ import dask.dataframe as dd
 
 from nwb_dask.adapters.dask_frame import _compat as dx
 from nwb_dask.adapters.dask_frame.expr import ReadNWB
-from nwb_dask.errors import NWBDaskError, PredicateError
 from nwb_dask.model.field import PATH_COLUMNS
-from nwb_dask.plan.filters import Filters, named_columns, parse_filters
+from nwb_dask.plan.filters import Filters, named_columns
 from nwb_dask.plan.scan import Scan
 from nwb_dask.read import checked_label, checked_names, scan_sources
 
@@ -146,12 +145,9 @@ def frame_of_scan(
     """
     names = [field.name for field in scan.fields if field.name != index] if columns is None else list(columns)
     if index is not None:
-        _check_index(scan, index)
+        scan.label(index)
     read = ReadNWB(scan, names, index)
-    try:
-        predicate = parse_filters(filters, tuple(read.fields.values()))
-    except NWBDaskError as error:
-        raise error.at(url=scan.names()[0], path=scan.table) from error.__cause__
+    predicate = scan.predicate(filters)
     frame: dd.DataFrame = dx.new_collection(read if predicate is None else read.filtered(predicate))
     return frame
 
@@ -160,16 +156,6 @@ def _shown(scan: Scan, wanted: list[str] | None, index: str | None, *, include_p
     names = [field.name for field in scan.fields] if wanted is None else wanted
     paths = PATH_COLUMNS if include_path_columns else ()
     return tuple(name for name in dict.fromkeys((*names, *paths)) if name != index)
-
-
-def _check_index(scan: Scan, index: str) -> None:
-    if index in PATH_COLUMNS:
-        return
-    field = scan.field(index)
-    if field.heavy or field.problem:
-        reason = field.problem or f"it holds {field.type} in each row"
-        message = f"column {index!r} of {scan.table} cannot label rows: {reason}"
-        raise PredicateError(message, url=scan.names()[0], path=scan.table)
 
 
 def _share(scan: Scan) -> None:

@@ -43,6 +43,8 @@ class Reference:
 
     path: str | None
     """Absolute path inside the same file; None for a null or dangling reference."""
+    address: int | None = field(default=None, compare=False, repr=False)
+    """The object header that it points to, if its path has not been looked up yet."""
 
 
 Scalar: TypeAlias = str | bytes | int | float | bool | complex | Reference | None
@@ -88,6 +90,15 @@ class ElementType:
     """Shape of a fixed-shape array type."""
     reason: str = ""
     """Why an ``"unsupported"`` type is not read."""
+    size: int = field(default=0, compare=False)
+    """Bytes of one element in the file: 16 for text of variable length (a global heap ID), 8 for a reference."""
+    offsets: tuple[int, ...] = field(default=(), compare=False)
+    """First byte of each of `fields` within an element."""
+    padding: Literal["null", "terminated", "space"] = field(default="null", compare=False)
+    """How fixed-length text is filled up."""
+    exact: bool = field(default=True, compare=False)
+    """Whether the bytes in the file are those of `dtype`; False for integers of odd precision or floats of an odd
+    format, which need converting. Of text it says nothing: see `padding`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +109,44 @@ class Filter:
     """Registered HDF5 filter number: 1 gzip, 2 shuffle, 3 fletcher32, 32000 lzf, 32001 blosc ..."""
     options: tuple[int, ...]
     name: str = ""
+
+
+ChunkIndexKind = Literal["btree1", "single", "implicit", "fixed", "extensible", "btree2"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkIndex:
+    """Where a file keeps the addresses of a dataset's chunks (HDF5 file format, *Data Layout Message*)."""
+
+    kind: ChunkIndexKind
+    address: int | None
+    """As stored: counts from the superblock. None where no chunk was ever written."""
+    unlimited: tuple[bool, ...]
+    """Which dimensions may grow without bound: an extensible array numbers its chunks by them."""
+    maxshape: tuple[int | None, ...]
+    """Largest shape; None for a dimension without bound. A fixed array numbers its chunks by it."""
+    single_bytes: int | None = None
+    """Stored bytes of the only chunk, if it is filtered; None for the other kinds."""
+    single_mask: int = 0
+    """Filters that were skipped for the only chunk."""
+    unfiltered_edges: bool = False
+    """Whether chunks that reach past the shape are stored without filters (layout version 4, flag 0)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkManifest:
+    """Where chunks of a dataset are; four arrays of one length, by increasing number.
+
+    The number of a chunk counts the chunks that cover the shape in row-major order, the last dimension fastest.
+    """
+
+    numbers: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    """First byte in the file, user block included."""
+    sizes: npt.NDArray[np.int64]
+    """Stored bytes."""
+    masks: npt.NDArray[np.uint32]
+    """Bit i is set where filter i was skipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +164,13 @@ class ArrayEntry:
     offset: int | None = None
     """First byte of contiguous data in the file, user block included; None where nothing is allocated."""
     stored_bytes: int = 0
-    """Bytes of storage, after compression."""
+    """Bytes of storage after compression, as far as they are known without reading a chunk index."""
+    chunk_index: ChunkIndex | None = None
+    """Of chunked data; None where only h5py can say where the chunks are."""
+    inline: bytes | None = None
+    """The bytes of compact data."""
+    fill: bytes | None = None
+    """One element as stored, which stands where nothing was written; None for zeros."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,114 @@
+"""The part of a file that is in memory: pages, fetched in rounds as the parser needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from nwb_dask.backends.hdf5.format.space import Need
+from nwb_dask.errors import MalformedFileError
+from nwb_dask.storage import Buffer
+
+Fetch = Callable[[Sequence[tuple[int, int]]], Sequence[Buffer]]
+"""Half-open ranges in, their bytes out: `ByteSource.read`."""
+
+
+class Pages:
+    """Bytes of one version of a file, in pages; see `format.space.Image`.
+
+    Parameters
+    ----------
+    size : int
+        Length of the file in bytes.
+    fetch : callable
+        Reads ranges of the file.
+    page_bytes : int
+        What is asked for is widened to whole pages: structures that belong together are often near each other.
+    gap_bytes : int
+        Pages this near to each other are fetched together with those between, which may be needed later.
+    at_once : bool
+        Whether a page that is absent is read there and then, as suits a local file, and `Need` is never raised.
+    """
+
+    def __init__(self, size: int, fetch: Fetch, *, page_bytes: int, gap_bytes: int = 0, at_once: bool = False) -> None:
+        self._size = size
+        self._fetch = fetch
+        self._page_bytes = page_bytes
+        self._gap_bytes = gap_bytes
+        self._at_once = at_once
+        self._pages: dict[int, memoryview] = {}
+
+    @property
+    def size(self) -> int:
+        """Length of the file in bytes."""
+        return self._size
+
+    def view(self, start: int, stop: int) -> memoryview:
+        """Return the bytes ``[start, stop)``; raises as `format.space.Image.view`."""
+        page_bytes = self._page_bytes
+        first = start // page_bytes
+        page = self._pages.get(first)
+        if page is not None and 0 <= start <= stop:
+            begin = first * page_bytes
+            if stop <= begin + len(page):
+                return page[start - begin : stop - begin]
+        return self._view_slowly(start, stop)
+
+    def _view_slowly(self, start: int, stop: int) -> memoryview:
+        if not 0 <= start <= stop <= self._size:
+            message = f"truncated: bytes {start} to {stop} were asked of a file of {self._size} bytes"
+            raise MalformedFileError(message)
+        if start == stop:
+            return memoryview(b"")
+        page_bytes = self._page_bytes
+        numbers = range(start // page_bytes, (stop - 1) // page_bytes + 1)
+        if any(number not in self._pages for number in numbers):
+            if not self._at_once:
+                raise Need(((start, stop),))
+            self.fetch([(start, stop)])
+        first = numbers.start * page_bytes
+        if len(numbers) == 1:
+            return self._pages[numbers.start][start - first : stop - first]
+        whole = b"".join([self._pages[number] for number in numbers])
+        return memoryview(whole)[start - first : stop - first]
+
+    def holds(self, start: int, stop: int) -> bool:
+        """Return whether all bytes of a range are here."""
+        if not 0 <= start <= stop <= self._size:
+            return False
+        page_bytes = self._page_bytes
+        return start == stop or all(
+            number in self._pages for number in range(start // page_bytes, (stop - 1) // page_bytes + 1)
+        )
+
+    def fetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Read the pages that hold `ranges` and are not here yet, in one call."""
+        page_bytes = self._page_bytes
+        missing = sorted(
+            {
+                number
+                for start, stop in ranges
+                if start < stop
+                for number in range(max(start, 0) // page_bytes, (min(stop, self._size) - 1) // page_bytes + 1)
+                if number not in self._pages
+            }
+        )
+        if not missing:
+            return
+        runs: list[tuple[int, int]] = []
+        for number in missing:
+            begin, end = number * page_bytes, min((number + 1) * page_bytes, self._size)
+            if runs and begin - runs[-1][1] <= self._gap_bytes:
+                runs[-1] = (runs[-1][0], end)
+            else:
+                runs.append((begin, end))
+        for (begin, _), body in zip(runs, self._fetch(runs), strict=True):
+            self.hold(begin, body)
+
+    def hold(self, start: int, body: Buffer) -> None:
+        """Keep the whole pages of `body`, which begins at `start` of the file and was fetched by someone else."""
+        page_bytes, view = self._page_bytes, memoryview(body)
+        for number in range(-(-start // page_bytes), -(-(start + len(view)) // page_bytes)):
+            begin = number * page_bytes
+            end = min(begin + page_bytes, self._size)
+            if end <= start + len(view):
+                self._pages.setdefault(number, view[begin - start : end - start])

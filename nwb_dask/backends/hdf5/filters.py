@@ -1,26 +1,37 @@
-"""Undoes the filters that most NWB files use: gzip, shuffle, fletcher32. Pure, and safe in any thread."""
+"""Undoes the filters of chunks, as far as codecs outside libhdf5 do it. Pure, and safe in any thread."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
 
-from nwb_dask.errors import MalformedFileError
+from nwb_dask.backends.hdf5 import codecs
+from nwb_dask.backends.hdf5.codecs import Bytes, Index
+from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 from nwb_dask.index import Filter
 from nwb_dask.storage import Buffer
 
-GZIP, SHUFFLE, FLETCHER32 = 1, 2, 3
-DECODED_HERE = frozenset({GZIP, SHUFFLE, FLETCHER32})
+GZIP, SHUFFLE, FLETCHER32, BZIP2, BLOSC, LZ4, ZSTD = 1, 2, 3, 307, 32001, 32004, 32015
 
-_CHECKSUM_BYTES = 4
-# Sums of 16-bit words times their position stay below 2**63 over this many words.
-_WORDS_AT_ONCE = 1 << 20
+_RETURNING: dict[int, Callable[[Buffer, int], Buffer]] = {GZIP: codecs.inflate, BZIP2: codecs.decompress_bzip2}
+_FILLING: dict[int, Callable[[Buffer, Bytes], None]] = {
+    BLOSC: codecs.decompress_blosc,
+    LZ4: codecs.decompress_lz4,
+    ZSTD: codecs.decompress_zstd,
+}
+DECODED_HERE = frozenset({SHUFFLE, FLETCHER32, *_RETURNING, *_FILLING})
 
 
-def decode(data: Buffer, filters: Sequence[Filter], *, mask: int, n_bytes: int) -> Buffer:
+def is_decoded_here(filters: Sequence[Filter], mask: int) -> bool:
+    """Return whether `decode` takes a pipeline: known filters, and at most one that changes the size at will."""
+    ids = [step.id for step in _used(filters, mask)]
+    return DECODED_HERE.issuperset(ids) and len(ids) - ids.count(SHUFFLE) - ids.count(FLETCHER32) <= 1
+
+
+def decode(data: Buffer, filters: Sequence[Filter], *, mask: int, n_bytes: int, out: Bytes | None = None) -> Buffer:
     """Return the contents of a chunk.
 
     Parameters
@@ -28,84 +39,109 @@ def decode(data: Buffer, filters: Sequence[Filter], *, mask: int, n_bytes: int) 
     data : buffer
         The chunk as stored.
     filters : sequence of Filter
-        In the order of writing; only those of `DECODED_HERE`.
+        In the order of writing; see `is_decoded_here`.
     mask : int
         Bit i is set if filter i was skipped for this chunk.
     n_bytes : int
-        Size of the contents; never more is allocated.
+        Size of the contents; not much more is allocated.
+    out : ndarray of uint8, shape (n_bytes,), optional
+        Where the contents go, and what is returned.
 
     Raises
     ------
     MalformedFileError
         If the data do not decode to exactly `n_bytes`, or the checksum is wrong.
+    UnsupportedLayoutError
+        If the pipeline is of another kind.
     """
-    for number in reversed(range(len(filters))):
-        if mask >> number & 1:
-            continue
-        step = filters[number]
-        if step.id == GZIP:
-            # A checksum may still be at the end, if it was taken before compression.
-            data = _inflate(data, limit=n_bytes + _CHECKSUM_BYTES * len(filters))
-        elif step.id == SHUFFLE:
-            data = _unshuffle(data, size=step.options[0] if step.options else 1)
+    if not is_decoded_here(filters, mask):
+        raise UnsupportedLayoutError(f"the filters {[step.id for step in filters]} are not undone here")
+    steps = _used(filters, mask)
+    for number in reversed(range(len(steps))):
+        step = steps[number]
+        # What a compressor gives back is what it was given: the contents, and the checksums taken before.
+        n_out = n_bytes + codecs.CHECKSUM_BYTES * sum(before.id == FLETCHER32 for before in steps[:number])
+        if step.id == SHUFFLE:
+            data = codecs.unshuffle(data, step.options[0] if step.options else 1)
+        elif step.id == FLETCHER32:
+            data = codecs.verify_fletcher32(data)
+        elif step.id in _RETURNING:
+            data = _RETURNING[step.id](data, n_out)
         else:
-            data = _checked(data)
+            filled = out if out is not None and number == 0 else np.empty(n_out, np.uint8)
+            _FILLING[step.id](data, filled)
+            data = filled.data
     if len(data) != n_bytes:
         raise MalformedFileError(f"damaged: a chunk of {n_bytes} bytes decodes to {len(data)}")
-    return data
-
-
-def _inflate(data: Buffer, *, limit: int) -> bytes:
-    stream = isal_zlib.decompressobj()
-    try:
-        out = stream.decompress(data, limit)
-        if not stream.eof and len(out) == limit:
-            out += stream.decompress(stream.unconsumed_tail, 1)
-    except isal_zlib.IsalError as exc:  # type: ignore[misc]  # its stub says instance, not class
-        raise MalformedFileError(f"damaged: a gzip chunk does not decompress: {exc}") from exc
-    if not stream.eof:
-        raise MalformedFileError("damaged: a gzip chunk is incomplete or decompresses to more than a chunk")
-    return out
-
-
-def _unshuffle(data: Buffer, *, size: int) -> Buffer:
-    if size <= 1 or len(data) < size:
+    if out is None:
         return data
-    stored = np.frombuffer(data, np.uint8)
-    n_items = len(stored) // size
-    out = np.empty(len(stored), np.uint8)
-    planes = stored[: n_items * size].reshape(size, n_items)
-    items = out[: n_items * size].reshape(n_items, size)
-    for byte in range(size):
-        items[:, byte] = planes[byte]
-    # What does not fill an element is left in place (HDF5, H5Zshuffle.c).
-    out[n_items * size :] = stored[n_items * size :]
+    if not steps or steps[0].id not in _FILLING:
+        out[:] = np.frombuffer(data, np.uint8)
     return out.data
 
 
-def _checked(data: Buffer) -> Buffer:
-    if len(data) < _CHECKSUM_BYTES:
-        raise MalformedFileError("damaged: a chunk is shorter than its checksum")
-    body = data[:-_CHECKSUM_BYTES]
-    stored = int.from_bytes(data[-_CHECKSUM_BYTES:], "little")
-    high, low = _fletcher32(np.frombuffer(body, np.uint8))
-    # HDF5 before 1.6.3 wrote the bytes of each half the other way round; libhdf5 takes both.
-    swapped = int.from_bytes(bytes(data[-_CHECKSUM_BYTES:][i] for i in (1, 0, 3, 2)), "little")
-    # 0 and 65535 are the same in the arithmetic of this checksum.
-    if not any(((value >> 16) % 65535, (value & 65535) % 65535) == (high, low) for value in (stored, swapped)):
-        raise MalformedFileError("damaged: the checksum of a chunk is wrong")
-    return body
+def decode_items(
+    out: npt.NDArray[np.generic],
+    data: Buffer,
+    filters: Sequence[Filter],
+    *,
+    mask: int,
+    chunks: tuple[int, ...],
+    pick: Index,
+) -> None:
+    """Decode a chunk and put some of its items into `out`, with as few copies as can be.
+
+    Parameters
+    ----------
+    out : ndarray
+        Of the shape that `pick` gives; any strides. Its items are the elements of the dataset.
+    data, filters, mask
+        As for `decode`, which also says what is raised.
+    chunks : tuple of int
+        Shape of the chunk.
+    pick : tuple
+        Index of the wanted items in the chunk: increasing rows or a slice of them, then slices.
+    """
+    n_bytes = prod(chunks) * out.itemsize
+    if is_shuffled(filters, mask, out.itemsize):
+        planes = decode(data, filters[1:], mask=mask >> 1, n_bytes=n_bytes)
+        place_items(out, planes, shuffled=True, chunks=chunks, pick=pick)
+    elif out.nbytes == n_bytes and out.flags.c_contiguous:
+        decode(data, filters, mask=mask, n_bytes=n_bytes, out=out.reshape(-1).view(np.uint8))
+    else:
+        contents = decode(data, filters, mask=mask, n_bytes=n_bytes)
+        place_items(out, contents, shuffled=False, chunks=chunks, pick=pick)
 
 
-def _fletcher32(body: npt.NDArray[np.uint8]) -> tuple[int, int]:
-    """Return the two halves of HDF5's Fletcher checksum over big-endian words, modulo 65535."""
-    if len(body) % 2:
-        body = np.concatenate((body, np.zeros(1, np.uint8)))
-    words = body.view(">u2")
-    total = weighted = 0
-    for start in range(0, len(words), _WORDS_AT_ONCE):
-        block = words[start : start + _WORDS_AT_ONCE].astype(np.int64)
-        weights = np.arange(len(block), 0, -1, dtype=np.int64)
-        weighted = (weighted + total * len(block) + int(block @ weights)) % 65535
-        total = (total + int(block.sum())) % 65535
-    return weighted, total
+def is_shuffled(filters: Sequence[Filter], mask: int, item_bytes: int) -> bool:
+    """Return whether what is undone last is the shuffle of whole elements."""
+    if not filters or mask & 1 or item_bytes == 1:
+        return False
+    return filters[0].id == SHUFFLE and filters[0].options == (item_bytes,)
+
+
+def place_items(
+    out: npt.NDArray[np.generic], contents: Buffer | Bytes, *, shuffled: bool, chunks: tuple[int, ...], pick: Index
+) -> None:
+    """Put items of a decoded chunk, which may still be shuffled, into `out`; see `decode_items`."""
+    if not shuffled:
+        block = np.frombuffer(contents, out.dtype).reshape(chunks)[pick]
+    else:
+        planes = np.frombuffer(contents, np.uint8).reshape(out.itemsize, *chunks)
+        # What stands apart in memory is put together first: short runs of single items would take far longer.
+        block = out if out.flags.c_contiguous else np.empty(out.shape, out.dtype)
+        codecs.unshuffle_into(block, planes, pick)
+    if block is not out:
+        _put(out, block)
+
+
+def _put(out: npt.NDArray[np.generic], block: npt.NDArray[np.generic]) -> None:
+    if out.strides[-1] == block.strides[-1] == out.itemsize:
+        # Runs along the last axis move as one.
+        run = np.dtype((np.void, out.shape[-1] * out.itemsize))
+        out, block = out.view(run), block.view(run)
+    out[...] = block
+
+
+def _used(filters: Sequence[Filter], mask: int) -> list[Filter]:
+    return [step for number, step in enumerate(filters) if not mask >> number & 1] if mask else list(filters)

@@ -5,6 +5,7 @@
                        is ``dask.dataframe`` with `read_nwb`)
 `read_table`           the same table at once, as a pandas or polars DataFrame or an Arrow table
 `open_nwb`             look around in one file: tables, series, metadata; reads no data
+`options`              choices for a block of code: engine, deadlines, cache
 `trace`                count the requests and bytes that a block of code reads in this process
 `NWBDaskError` ...     the tree of errors, drawn in `nwb_dask.errors`
 =====================  ===========================================================================
@@ -17,6 +18,9 @@ from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+# Not when it is first used, as the others: the module of that name would stand in its place once it is loaded.
+from nwb_dask.options import options as options
 
 if TYPE_CHECKING:
     from nwb_dask.adapters.browse import open_nwb as open_nwb
@@ -58,6 +62,7 @@ _HOMES = {
 
 __all__ = [  # noqa: PLE0604  # the keys are text, which the rule does not see
     "__version__",
+    "options",
     *_HOMES,
 ]
 

@@ -20,6 +20,7 @@ import re
 from typing import Self
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "adl"})
 _USERINFO = re.compile(r"(://)[^/?#]*@")
 
 
@@ -29,9 +30,10 @@ def display_url(url: str) -> str:
     scheme = match.group(1).lower() if match else ""
     if scheme in {"", "file"}:
         return url
-    bare = _USERINFO.sub(r"\1", url, count=1)
-    # A question mark belongs to the key of an S3 object; only the version is a query.
-    return bare.partition("?versionId=" if scheme in {"s3", "s3a"} else "?")[0]
+    # What stands before the @ of an Azure URL is a container.
+    bare = url if scheme in {"abfs", "abfss"} else _USERINFO.sub(r"\1", url, count=1)
+    # A question mark belongs to the key of an object in a bucket; only the version is a query.
+    return bare.partition("?versionId=" if scheme in _BUCKETS else "?")[0]
 
 
 class NWBDaskError(Exception):

@@ -1,18 +1,25 @@
 """Bytes of files, wherever they are: URL in, byte ranges out. Knows nothing of HDF5, Zarr or NWB.
 
-========== =================================================================================
-access     how to reach files: options, and the process-wide registry that holds the secrets
-urls       names of URLs without what is secret in them
-sources    paths, URLs, globs, folders -> one (name, url) per file
-store      `open_store`: one open file, read by ranges
-local      `os.pread`
-remote     http(s) and s3: ranged GETs pinned to one version of the file
-clients    connections, credentials and the thread pool of this process
-faults     what a failed request means, as an error of ours
-coalesce   pure: ranges -> requests, and back
-blocks     a file object over a store, for h5py
-trace      counts what was read
-========== =================================================================================
+============ ===============================================================================
+access       how to reach files: options, and the process-wide registry that holds the secrets
+urls         names of URLs without what is secret in them
+sources      paths, URLs, globs, folders -> one (name, url) per file
+listing      what a bucket holds
+store        `open_store`: one open file, read by ranges
+local        `os.pread`
+remote       everything else: rounds of ranged requests pinned to one version of the file
+coalesce     pure: ranges -> requests, and back
+concurrency  requests at once, bounded for each server, and what is left after a fork
+retry        which failures are tried again, when, and until when
+faults       what a failed request means, as an error of ours
+engines/     who fetches the bytes: a protocol, and one module per library
+connections  kept connections to http(s) servers
+clients      kept clients of obstore
+credentials  S3: who asks, and where the bucket is
+clouds       Google and Azure: the same
+blocks       a file object over a store, for h5py
+trace        counts what was read
+============ ===============================================================================
 """
 
 from __future__ import annotations
@@ -20,6 +27,7 @@ from __future__ import annotations
 from nwb_dask.storage.access import Access, export_secrets, import_secrets, make_access
 from nwb_dask.storage.blocks import BlockFile
 from nwb_dask.storage.coalesce import Buffer
+from nwb_dask.storage.engines import Driver
 from nwb_dask.storage.sources import Named, expand_sources
 from nwb_dask.storage.store import Store, open_store
 from nwb_dask.storage.trace import Trace, trace
@@ -29,6 +37,7 @@ __all__ = [
     "Access",
     "BlockFile",
     "Buffer",
+    "Driver",
     "Named",
     "Store",
     "Trace",

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import TypeAlias
+
+from nwb_dask.options import Options, chosen_options, current_options
+
+Plain: TypeAlias = str | bool | int | float
 
 _ALIASES: Mapping[str, str] = MappingProxyType(
     {
@@ -20,28 +26,46 @@ _ALIASES: Mapping[str, str] = MappingProxyType(
         "skip_signature": "anon",
         "endpoint": "endpoint_url",
         "aws_endpoint_url": "endpoint_url",
+        "base_url": "endpoint_url",
         "region_name": "region",
         "aws_region": "region",
         "default_region": "region",
         "request_payer": "requester_pays",
         "default_headers": "headers",
+        "bearer_token": "token",
+        "service_account_path": "service_account",
+        "application_credentials": "service_account",
+        "access_key": "account_key",
+        "sas_key": "sas_token",
+        "credential": "sas_token",
     }
 )
-_SECRETS = ("key", "secret", "token", "username", "password", "headers")
-_SWITCHES = ("anon", "requester_pays")
-_PLAIN = ("endpoint_url", "region", "profile", *_SWITCHES)
+_SECRETS = (
+    *("key", "secret", "token", "username", "password", "headers"),
+    *("service_account_key", "account_key", "sas_token", "connection_string", "client_secret"),
+)
+_SWITCHES = ("anon", "requester_pays", "use_emulator")
+CHOICES = ("engine", "deadline", "requests_per_host")
+"""Options of `nwb_dask.options` that travel with an `Access`."""
+_PLAIN = (
+    *("endpoint_url", "region", "profile", "project", "service_account"),
+    *("account_name", "account_host", "client_id", "tenant_id"),
+    *_SWITCHES,
+    *CHOICES,
+)
 _NESTED = ("client_kwargs", "client_options")
 # Plain http needs no permission here, which obstore wants to have in words.
 _IGNORED = ("allow_http",)
 _HEADER = "header:"
+_FSSPEC = "fsspec:"
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """How to reach files: comparable, picklable, and free of secrets."""
 
-    options: tuple[tuple[str, str | bool], ...] = ()
-    """Plain options by name, sorted: endpoint_url, region, profile, anon, requester_pays."""
+    options: tuple[tuple[str, Plain], ...] = ()
+    """Plain options by name, sorted: endpoint_url, region, profile, anon, requester_pays, engine ..."""
     handle: str | None = None
     """Random name of the secrets in the registry of the process that made this; None if there are none."""
 
@@ -55,6 +79,10 @@ class Access:
         value = dict(self.options).get(name)
         return value if isinstance(value, bool) else None
 
+    def choices(self) -> Options:
+        """Return the options that hold for these files, where they were planned and here."""
+        return current_options({name: value for name, value in self.options if name in CHOICES})
+
 
 class _Registry:
     """Secrets of this process by handle; equal secrets share one."""
@@ -66,13 +94,18 @@ class _Registry:
 def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
     """Return how to reach files, with the secrets among `storage_options` put aside.
 
+    What ``with nwb_dask.options(...)`` says about engine, deadline and concurrency goes with it, so that files are
+    read elsewhere as they were planned here.
+
     Parameters
     ----------
     storage_options : mapping, optional
         Names as s3fs has them (``key``, ``secret``, ``token``, ``anon``, ``endpoint_url``, ``profile``,
-        ``requester_pays``, ``client_kwargs={"endpoint_url", "region_name"}``) or as obstore has them
-        (``access_key_id``, ``skip_signature``, ``region`` ...); for http(s), ``headers``, or ``username`` and
-        ``password``. Options that are None count as absent.
+        ``requester_pays``, ``client_kwargs={"endpoint_url", "region_name"}``), gcsfs (``token``, ``project``), adlfs
+        (``account_name``, ``account_key``, ``sas_token``, ``connection_string``), or obstore (``access_key_id``,
+        ``skip_signature``, ``region`` ...); for http(s), ``headers``, or ``username`` and ``password``; and
+        ``engine``, ``deadline`` and ``requests_per_host`` of `nwb_dask.options`. With ``engine="fsspec"`` or
+        ``"s3fs"`` other names are passed on to the file system as they are. Options that are None count as absent.
 
     Raises
     ------
@@ -81,10 +114,13 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
     ValueError
         For two different values for one option, or half a pair of keys. No message ever shows a value.
     """
-    plain: dict[str, str | bool] = {}
+    given = storage_options or {}
+    plain: dict[str, Plain] = {name: value for name, value in chosen_options().items() if name in CHOICES}  # type: ignore[misc]  # checked by Options
+    plain |= {name: value for name, value in given.items() if name in CHOICES and value is not None}  # type: ignore[misc]  # checked next
+    engine = current_options(plain).engine
     hidden: dict[str, str] = {}
-    for name, value in _canonical(storage_options or {}):
-        target: dict[str, str] | dict[str, str | bool] = plain if name in _PLAIN else hidden
+    for name, value in _canonical(given, is_open=engine in {"fsspec", "s3fs"}):
+        target: dict[str, str] | dict[str, Plain] = plain if name in _PLAIN else hidden
         if target.setdefault(name, value) != value:  # type: ignore[arg-type]  # secrets are text: see _canonical
             raise ValueError(f"storage_options has two different values for {name!r}")
     if ("key" in hidden) != ("secret" in hidden):
@@ -94,29 +130,67 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
     return Access(tuple(sorted(plain.items())), _register(hidden) if hidden else None)
 
 
-def _canonical(options: Mapping[str, object]) -> Iterator[tuple[str, str | bool]]:
-    """Yield the options under the names used here, nested ones and headers laid flat."""
+def _canonical(options: Mapping[str, object], *, is_open: bool) -> Iterator[tuple[str, Plain]]:
+    """Yield the options under the names used here, nested ones and headers laid flat.
+
+    Those of other names are kept as JSON if `is_open` says that a file system may know them, and refused else.
+    """
     for given, value in options.items():
         name = _ALIASES.get(given, given)
-        if value is None or name in _IGNORED:
+        if value is None or name in _IGNORED or name in CHOICES:
             continue
-        if name in _NESTED or name == "headers":
-            if not isinstance(value, Mapping):
-                raise TypeError(f"storage_options[{given!r}] must be a mapping")
-            yield from _canonical(value) if name in _NESTED else _headers(value)
-        elif name in _SWITCHES:
-            if not isinstance(value, bool):
-                raise TypeError(f"storage_options[{given!r}] must be True or False")
-            yield name, value
-        elif name in _SECRETS or name in _PLAIN:
-            if not isinstance(value, str):
-                raise TypeError(f"storage_options[{given!r}] must be text")
-            yield name, value
+        if name != "headers" and name not in _NESTED:
+            yield _leaf(given, value, is_open=is_open)
+        elif not isinstance(value, Mapping):
+            raise TypeError(f"storage_options[{given!r}] must be a mapping")
+        elif name == "headers":
+            yield from _headers(value)
         else:
-            known = sorted({*_ALIASES, *_SECRETS, *_PLAIN, *_NESTED})
-            close = difflib.get_close_matches(given, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
-            raise TypeError(f"storage_options has no {given!r}; {hint}")
+            own, foreign = _parted(value) if is_open else (value, {})
+            yield from _canonical(own, is_open=False)
+            if foreign:
+                yield _FSSPEC + given, _as_json(given, foreign)
+
+
+def _leaf(given: str, value: object, *, is_open: bool) -> tuple[str, Plain]:
+    """Return one option under the name used here."""
+    name = _ALIASES.get(given, given)
+    if name in _SWITCHES and (isinstance(value, bool) or not is_open):
+        if not isinstance(value, bool):
+            raise TypeError(f"storage_options[{given!r}] must be True or False")
+        return name, value
+    if name == "token" and isinstance(value, Mapping):
+        return name, _as_json(given, value)
+    if name in _SECRETS or name in _PLAIN:
+        if not isinstance(value, str):
+            raise TypeError(f"storage_options[{given!r}] must be text")
+        return name, value
+    if not is_open:
+        raise _unknown(given)
+    return _FSSPEC + given, _as_json(given, value)
+
+
+def _parted(nested: Mapping[str, object]) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Return those of nested options that are known here, and those that only the file system knows."""
+    known = {*_ALIASES, *_SECRETS, *_PLAIN, *_IGNORED}
+    own = {name: value for name, value in nested.items() if name in known}
+    return own, {name: value for name, value in nested.items() if name not in known}
+
+
+def _as_json(name: str, value: object) -> str:
+    try:
+        return json.dumps(dict(value) if isinstance(value, Mapping) else value)
+    except (TypeError, ValueError):
+        # The message of the exception shows the value.
+        failed = TypeError(f"storage_options[{name!r}] must be plain data: text, numbers, lists and dicts of them")
+    raise failed
+
+
+def _unknown(given: str) -> TypeError:
+    known = sorted({*_ALIASES, *_SECRETS, *_PLAIN, *_NESTED})
+    close = difflib.get_close_matches(given, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
+    return TypeError(f"storage_options has no {given!r}; {hint}")
 
 
 def _headers(headers: Mapping[object, object]) -> Iterator[tuple[str, str]]:
@@ -150,6 +224,12 @@ def find_headers(access: Access) -> dict[str, str]:
     """Return the HTTP headers among the secrets of `access`."""
     found = find_secrets(access).items()
     return {name.removeprefix(_HEADER): value for name, value in found if name.startswith(_HEADER)}
+
+
+def find_fsspec_options(access: Access) -> dict[str, object]:
+    """Return the options of `access` that only a file system of fsspec knows."""
+    found = find_secrets(access).items()
+    return {name.removeprefix(_FSSPEC): json.loads(value) for name, value in found if name.startswith(_FSSPEC)}
 
 
 def export_secrets(access: Access) -> dict[str, dict[str, str]]:

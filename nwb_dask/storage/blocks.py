@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import os
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.remote import END_BYTES
-from nwb_dask.storage.store import Store
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer  # exists for type checkers only
@@ -18,6 +18,17 @@ _BLOCK_BYTES = 64 * 1024
 # A read longer than this goes by the cache, and sequential blocks grow to it: the longest request of a store.
 _RUN_BYTES = 4 * 1024 * 1024
 _CACHE_BYTES = 64 * 1024 * 1024
+
+
+class CanRead(Protocol):
+    """What a file object needs of a store."""
+
+    @property
+    def size(self) -> int:
+        """Length of the file in bytes."""
+
+    def read(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
+        """Return the bytes of each half-open range."""
 
 
 class BlockFile(io.RawIOBase):
@@ -32,11 +43,11 @@ class BlockFile(io.RawIOBase):
 
     Parameters
     ----------
-    store : Store
-        Stays open when this is closed.
+    store : CanRead
+        A `Store`, which stays open when this is closed.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: CanRead) -> None:
         super().__init__()
         self._store = store
         self.size = store.size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -18,7 +19,7 @@ from nwb_dask.errors import (
 )
 from nwb_dask.index import Identity, Source, Url
 from nwb_dask.storage.coalesce import Buffer
-from nwb_dask.storage.trace import is_tracing, record
+from nwb_dask.storage.trace import is_tracing, record, record_round
 
 # Opening a FIFO would wait for a writer; regular files do not know this flag.
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK
@@ -35,11 +36,15 @@ class LocalStore:
         Where it is.
     expected : Identity, optional
         The version that must be there.
+    cached : Identity, optional
+        A version that was there once; `is_unchanged` tells whether it still is.
     """
 
-    __slots__ = ("_fd", "_mtime_ns", "local_path", "size", "source")
+    __slots__ = ("_fd", "_mtime_ns", "is_unchanged", "local_path", "size", "source")
 
-    def __init__(self, url: Url, *, path: str, expected: Identity | None) -> None:
+    driver = None
+
+    def __init__(self, url: Url, *, path: str, expected: Identity | None, cached: Identity | None = None) -> None:
         self._fd = -1
         try:
             self._fd = fd = os.open(path, _FLAGS)
@@ -55,6 +60,7 @@ class LocalStore:
         if expected is not None and identity != expected:
             raise SourceChangedError(f"{path} is not the file that was planned; plan again", url=path)
         self.source = Source(url, identity)
+        self.is_unchanged = identity == cached
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
         """Return the bytes of each half-open range.
@@ -67,6 +73,7 @@ class LocalStore:
             If the file was written to since it was opened.
         """
         fd, size, pread = self._fd, self.size, os.pread
+        began = time.monotonic()
         out: list[Buffer] = []
         try:
             for start, stop in ranges:
@@ -80,7 +87,9 @@ class LocalStore:
         if status.st_mtime_ns != self._mtime_ns or status.st_size != size:
             raise SourceChangedError(f"{self.local_path} changed while it was read; plan again", url=self.local_path)
         if is_tracing():
-            record(self.local_path, requests=len(out), n_bytes=sum(map(len, out)))
+            n_bytes = sum(map(len, out))
+            record(self.local_path, requests=len(out), n_bytes=n_bytes, began=began, ended=time.monotonic())
+            record_round()
         return out
 
     def _rest(self, got: bytes, start: int, stop: int) -> bytes:

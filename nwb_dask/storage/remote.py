@@ -1,28 +1,28 @@
-"""Remote files: ranged GETs that are pinned to one version of the file."""
+"""Remote files: ranged requests that are pinned to one version of the file."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
-import obstore
-
-from nwb_dask.errors import SourceChangedError, SourceNotFoundError, SourceUnavailableError
+from nwb_dask.errors import SourceNotFoundError
 from nwb_dask.index import Identity, Source, Url
 from nwb_dask.storage.access import Access, has_lost_secrets
-from nwb_dask.storage.clients import check_process, connect, run_all
 from nwb_dask.storage.coalesce import Buffer, plan_requests
-from nwb_dask.storage.faults import REQUEST_ERRORS, explain, ignores_ranges, is_beyond_end
+from nwb_dask.storage.concurrency import check_process, run_all
+from nwb_dask.storage.engines import Driver, connect
+from nwb_dask.storage.engines.protocol import Answer, Failure, Outcome, Pin, Wanted
+from nwb_dask.storage.faults import changed, explain
 from nwb_dask.storage.local import past_end
-from nwb_dask.storage.trace import record
+from nwb_dask.storage.retry import identify, send
+from nwb_dask.storage.trace import record, record_round
 from nwb_dask.storage.urls import display_url
 
-if TYPE_CHECKING:
-    from obstore import GetOptions, ObjectMeta  # exist for type checkers only
+_log = logging.getLogger(__name__)
 
 END_BYTES = 256 * 1024
 """Head and tail of a file, which the first round fetches: best or within 10 % of it at 5 to 100 ms a request."""
@@ -32,51 +32,52 @@ _FREE_BYTES = 16 * 1024
 _WASTE = 0.25
 # One connection carries only so much a second; several requests of this size carry more than one of their sum.
 _CAP_BYTES = 4 * 1024 * 1024
-# Largest file to hold in memory when its server sends nothing less than all of it.
-_WHOLE_BYTES = 512 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A response that arrived whole."""
-
-    meta: ObjectMeta
-    content_type: str
-    start: int
-    body: memoryview
+_BEYOND_END = 416
 
 
 class RemoteStore:
-    """One file on an HTTP or S3 server, at one version.
+    """One file on a server or in a bucket, at one version.
 
-    The version is the one of the first answer, or `expected`. A strong ETag is sent as If-Match with every read;
-    without one, the Last-Modified time and the size of every answer are compared.
+    The version is the one of the first answer, or `expected`, or `cached` if it is still there. A strong ETag is sent
+    as If-Match with every read where the engine can; the identity of every answer is compared in any case.
 
     Parameters
     ----------
     url : Url
-        ``http(s)://`` or ``s3://``.
+        Anything but a local path.
     access : Access
         Credentials and options.
     expected : Identity, optional
         The version that must be there; known to the first read, so that opening needs no request.
+    cached : Identity, optional
+        A version that was there once; one small request tells whether it still is.
     """
 
     local_path: str | None = None
 
-    def __init__(self, url: Url, access: Access, *, expected: Identity | None) -> None:
+    def __init__(self, url: Url, access: Access, *, expected: Identity | None, cached: Identity | None = None) -> None:
         self._name = display_url(url)
         self._lost_secrets = has_lost_secrets(access)
-        self._download_lock = threading.Lock()
+        options = access.choices()
+        self._seconds, self._limit = options.deadline, options.requests_per_host
         # Parts of the file in memory: (first byte, bytes). Replaced, never modified.
         self._held: tuple[tuple[int, memoryview], ...] = ()
-        self._remote = connect(url, access)
-        self._pin: GetOptions = {"version": self._remote.version} if self._remote.version else {}
-        identity = self._first_round() if expected is None else expected
+        self._pin = Pin()
+        self._had_access = False
+        self._engine = connect(url, access)
+        self.is_unchanged = False
+        """Whether the version given as `cached` is still there."""
+        identity = self._open(cached) if expected is None else expected
+        self._engine.expect(identity)
         if identity.kind == "etag":
-            self._pin = {"if_match": identity.value}
+            self._pin = Pin(etag=identity.value)
         self.source = Source(url, identity)
         self.size = identity.size
+
+    @property
+    def driver(self) -> Driver | None:
+        """What h5py shall read the file with, if ``engine="ros3"`` says so."""
+        return self._engine.driver
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
         """Return the bytes of each half-open range; see `Store.read`."""
@@ -94,8 +95,7 @@ class RemoteStore:
             cap_bytes=_CAP_BYTES,
         )
         if plan.requests:
-            bodies = run_all([partial(self._fetch, start, stop) for start, stop in plan.requests])
-            record(self._name, requests=len(bodies), n_bytes=sum(map(len, bodies)))
+            bodies = self._fetch(plan.requests)
             for i, found in zip(missing, plan.slices(bodies), strict=True):
                 out[i] = found
         return [found for found in out if found is not None]
@@ -109,91 +109,151 @@ class RemoteStore:
                 return body[start - offset : stop - offset]
         return None
 
-    def _fetch(self, start: int, stop: int) -> Buffer:
-        answer = self._ask({"range": (start, stop), **self._pin})
-        if isinstance(answer, Exception):
-            if ignores_ranges(answer):
-                self._download(self.source.identity)
-                return self._find(start, stop) or b""
-            raise explain(answer, self._name, lost_secrets=self._lost_secrets)
-        self._verify(answer, self.source.identity)
-        if len(answer.body) != stop - start:
-            raise SourceUnavailableError(f"reading {self._name} failed: the answer is too short", url=self._name)
-        return answer.body
+    def _fetch(self, requests: Sequence[tuple[int, int]]) -> list[Buffer]:
+        """Return the bytes of each request, all of one version."""
+        outcomes = self._ask(requests, self._pin, all_needed=True)
+        failures = [one for one in outcomes if isinstance(one, Failure)]
+        if any(one.reason == "whole" for one in failures):
+            _log.debug("%s: its server sends no parts of files", self._name)
+            self._download(self.source.identity)
+            return [one for one in (self._find(start, stop) for start, stop in requests) if one is not None]
+        if failures:
+            raise self._explain(failures[0])
+        bodies: list[Buffer] = []
+        for (start, stop), one in zip(requests, outcomes, strict=True):
+            assert isinstance(one, Answer)  # noqa: S101  # an outcome is left out only after a failure
+            self._verify(one, self.source.identity)
+            if (one.start, len(one.body)) != (start, stop - start):
+                raise self._explain(Failure("broken"))
+            bodies.append(one.body)
+        self._verify_now(self.source.identity)
+        self._had_access = True
+        return bodies
+
+    def _ask(self, wanted: Sequence[Wanted], pin: Pin, *, all_needed: bool = False) -> list[Outcome | None]:
+        """Return the outcomes of one round; None for what was left out because not `all_needed` can be had."""
+        record_round()
+        self._prepare(len(wanted))
+        is_fatal = _is_failure if all_needed else _is_nothing
+        outcomes = self._send_all(wanted, pin, is_fatal)
+        expired = {i for i, one in enumerate(outcomes) if isinstance(one, Failure) and one.renewable}
+        if expired:
+            _log.debug("%s: the link that a redirect gave has expired", self._name)
+            self._engine.renew()
+            record_round()
+            again = [i for i, one in enumerate(outcomes) if one is None or i in expired]
+            self._prepare(len(again))
+            for i, one in zip(again, self._send_all([wanted[i] for i in again], pin, is_fatal), strict=True):
+                outcomes[i] = one
+        return outcomes
+
+    def _send_all(
+        self, wanted: Sequence[Wanted], pin: Pin, is_fatal: Callable[[Outcome], bool]
+    ) -> list[Outcome | None]:
+        calls = [partial(send, self._engine, one, pin, name=self._name, seconds=self._seconds) for one in wanted]
+        return run_all(self._engine.host, calls, limit=self._limit, is_fatal=is_fatal)
+
+    def _prepare(self, n_following: int) -> None:
+        began = time.monotonic()
+        n_requests = self._engine.prepare(n_following, began + self._seconds)
+        if n_requests:
+            record_round()
+            record(self._name, requests=n_requests, n_bytes=0, began=began, ended=time.monotonic())
+
+    def _open(self, cached: Identity | None) -> Identity:
+        """Return the version of the file to read, which is `cached` if it is still there."""
+        if cached is None or cached.kind == "size":
+            # A size alone proves nothing.
+            return self._first_round()
+        if cached.kind == "version":
+            self.is_unchanged = cached.value == self._engine.version
+            return cached if self.is_unchanged else self._first_round()
+        now = self._identify()
+        if now is not None:
+            self.is_unchanged = now == cached
+            return now
+        is_strong = cached.kind == "etag"
+        wanted = (0, END_BYTES) if is_strong else (0, 1)
+        pin = Pin(unless=cached.value) if is_strong else Pin()
+        (outcome,) = self._ask([wanted], pin)
+        is_same = isinstance(outcome, Failure) and outcome.reason == "unchanged"
+        identity = cached if is_same else self._accept([outcome])
+        self.is_unchanged = identity == cached
+        return identity
 
     def _first_round(self) -> Identity:
         """Fetch the head and the tail at once; return the version that both have."""
-        head, tail = run_all(
-            [
-                partial(self._ask, {"range": (0, END_BYTES), **self._pin}),
-                partial(self._ask, {"range": {"suffix": END_BYTES}, **self._pin}),
-            ]
-        )
-        answers = [answer for answer in (head, tail) if isinstance(answer, _Answer)]
-        record(self._name, requests=2, n_bytes=sum(len(answer.body) for answer in answers))
-        if isinstance(head, Exception):
+        return self._accept(self._ask([(0, END_BYTES), END_BYTES], Pin()))
+
+    def _accept(self, outcomes: Sequence[Outcome | None]) -> Identity:
+        """Hold the answers about a file that nothing was known of; the first is of its head."""
+        head = outcomes[0]
+        answers = [answer for answer in outcomes if isinstance(answer, Answer)]
+        if not isinstance(head, Answer):
             # An empty file has no first byte to give.
-            if ignores_ranges(head) or is_beyond_end(head):
+            if isinstance(head, Failure) and (head.reason == "whole" or head.status == _BEYOND_END):
                 return self._download(None)
-            raise explain(head, self._name, lost_secrets=self._lost_secrets)
+            raise self._explain(head or Failure("broken"))
         identity = self._identity(head)
         # A tail is missing where the server does not count from the end; it is then asked for by position.
         for answer in answers:
             self._verify(answer, identity)
+        self._verify_now(identity)
         self._held = tuple((answer.start, answer.body) for answer in answers)
+        self._had_access = True
         return identity
 
     def _download(self, expected: Identity | None) -> Identity:
-        """Fetch the whole file, once, from a server that knows no ranges; return its version."""
-        with self._download_lock:
-            if expected is not None and self._held:
-                return expected
-            answer = self._ask(self._pin)
-            if isinstance(answer, Exception):
-                raise explain(answer, self._name, lost_secrets=self._lost_secrets)
-            self._verify(answer, expected or self._identity(answer))
-            record(self._name, requests=1, n_bytes=len(answer.body))
-            self._held = ((0, answer.body),)
-            return expected or self._identity(answer)
+        """Fetch the whole file from a server that knows no ranges; return its version.
 
-    def _ask(self, options: GetOptions) -> _Answer | Exception:
-        """Return the answer to one GET, or the error of obstore as a value.
-
-        An error raised while another is handled would keep that one as its context, with the URL in it.
+        Two threads may both do so: one that waited for the other might hold h5py's lock (see `BlockFile`).
         """
-        try:
-            result = obstore.get(self._remote.client, self._remote.path, options=options)
-            if "range" not in options and result.meta["size"] > _WHOLE_BYTES:
-                return _too_long(self._name, result.meta["size"])
-            # Typed as a buffer by obstore only for Python 3.12 and later.
-            content_type = str(result.attributes.get("Content-Type", ""))
-            return _Answer(result.meta, content_type, result.range[0], memoryview(result.bytes()))
-        except REQUEST_ERRORS as exc:
-            return exc.with_traceback(None)
+        if expected is not None and self._find(0, expected.size) is not None:
+            return expected
+        (outcome,) = self._ask([None], self._pin)
+        if not isinstance(outcome, Answer):
+            raise self._explain(outcome or Failure("broken"))
+        identity = expected or self._identity(outcome)
+        self._verify(outcome, identity)
+        self._verify_now(identity)
+        self._held = ((0, outcome.body),)
+        return identity
 
-    def _identity(self, answer: _Answer) -> Identity:
-        """Return the version of the file that an answer belongs to."""
-        meta = answer.meta
+    def _identity(self, answer: Answer) -> Identity:
+        """Return the version of the file that the first answer belongs to."""
         if self._name.endswith("/") and answer.content_type.startswith("text/html"):
             raise SourceNotFoundError(
                 f"{self._name} is a web page: http servers have no listing, so folders do not work there; "
                 "give the list of URLs",
                 url=self._name,
             )
-        if self._remote.version:
-            return Identity("version", self._remote.version, meta["size"])
-        etag = meta["e_tag"]
-        if etag and not etag.startswith("W/"):
-            return Identity("etag", etag, meta["size"])
-        # obstore gives the epoch where the server gives no time.
-        if meta["last_modified"].timestamp() > 0:
-            return Identity("mtime", meta["last_modified"].isoformat(), meta["size"])
-        return Identity("size", "", meta["size"])
+        assert answer.identity is not None  # noqa: S101  # engines without it know the version once they are prepared
+        return answer.identity
 
-    def _verify(self, answer: _Answer, expected: Identity) -> None:
+    def _verify(self, answer: Answer, expected: Identity) -> None:
         """Raise if an answer is of another version."""
-        if self._identity(answer) != expected:
-            raise SourceChangedError(f"{self._name} is not the file that was planned; plan again", url=self._name)
+        if answer.identity is not None and answer.identity != expected:
+            raise changed(self._name)
+
+    def _verify_now(self, expected: Identity) -> None:
+        """Raise if another version is there now, where answers do not say of which they are.
+
+        Versions only follow one another: what was read since `expected` was there is of it if it is there still.
+        """
+        now = self._identify()
+        if now is not None and now != expected:
+            raise changed(self._name)
+
+    def _identify(self) -> Identity | None:
+        now = identify(self._engine, name=self._name, seconds=self._seconds)
+        if now is not None:
+            record_round()
+        if isinstance(now, Failure):
+            raise self._explain(now)
+        return now
+
+    def _explain(self, failure: Failure) -> Exception:
+        return explain(failure, self._name, lost_secrets=self._lost_secrets, had_access=self._had_access)
 
     def close(self) -> None:
         """Give up what is in memory; connections are shared and stay."""
@@ -209,9 +269,9 @@ class RemoteStore:
         return f"RemoteStore({self._name!r})"
 
 
-def _too_long(name: str, size: int) -> SourceUnavailableError:
-    return SourceUnavailableError(
-        f"the server of {name} does not send parts of files, and the whole of {size / 2**20:.0f} MiB is too much to "
-        "hold in memory; download it and give the local path",
-        url=name,
-    )
+def _is_failure(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failure)
+
+
+def _is_nothing(_: Outcome) -> bool:
+    return False

@@ -15,7 +15,7 @@ from nwb_dask.index import Url
 from nwb_dask.storage.access import Access
 from nwb_dask.storage.listing import list_keys
 from nwb_dask.storage.local import unavailable
-from nwb_dask.storage.urls import display_url, local_path, make_url, scheme, split_s3
+from nwb_dask.storage.urls import BUCKETS, display_url, local_path, make_url, scheme, split_bucket
 
 _SUFFIX = ".nwb"
 # A directory of this name is one store, however many files it holds.
@@ -41,10 +41,10 @@ def expand_sources(source: object, access: Access) -> tuple[Named, ...]:
     Parameters
     ----------
     source : str, path, or list or tuple of them
-        A path, an ``http(s)://``, ``s3://`` or ``file://`` URL; a glob (local or S3, ``**`` for any depth); a folder
-        (local, or an S3 prefix that ends in a slash), which means every ``*.nwb`` below it. Matches of a glob and
-        files of a folder are sorted by name. A local path that exists is that file, whatever characters it has.
-        Names with a leading dot are left out, as a shell does.
+        A path, or a URL (``file://``, ``http(s)://``, ``s3://``, ``gs://``, ``az://`` ...); a glob (local or in a
+        bucket, ``**`` for any depth); a folder (local, or a prefix in a bucket that ends in a slash), which means every
+        ``*.nwb`` below it. Matches of a glob and files of a folder are sorted by name. A local path that exists is
+        that file, whatever characters it has. Names with a leading dot are left out, as a shell does.
     access : Access
         How to list buckets.
 
@@ -92,8 +92,8 @@ def _expand(item: object, access: Access) -> list[Named]:
         return _paths(text)
     if kind == "file":
         return _file_urls(text)
-    if kind in {"s3", "s3a"}:
-        return [_remote(url) for url in _s3(text, access)]
+    if kind in BUCKETS:
+        return [_remote(url) for url in _bucket(text, access)]
     if kind in {"http", "https"}:
         _refuse_http_listing(text)
     return [_remote(text)]
@@ -160,11 +160,12 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
                 yield from _walk(entry.path, (*above, here))
 
 
-def _s3(text: str, access: Access) -> list[str]:
-    """Return the URLs that an S3 URL, prefix or glob means."""
-    bucket, key, version = split_s3(text)
+def _bucket(text: str, access: Access) -> list[str]:
+    """Return the URLs that a URL, prefix or glob of an object store means."""
+    bucket, key, version = split_bucket(text)
     if not bucket or _MAGIC.search(bucket):
-        raise SourceNotFoundError(f"{display_url(text)!r} names no bucket: s3://bucket/key", url=display_url(text))
+        name = display_url(text)
+        raise SourceNotFoundError(f"{name!r} names no bucket: {scheme(text)}://bucket/key", url=name)
     is_folder = key.endswith("/") or not key
     if version or not (is_folder or _MAGIC.search(key)):
         return [text]
@@ -173,7 +174,7 @@ def _s3(text: str, access: Access) -> list[str]:
     pattern = key + "**/*" + _SUFFIX if is_folder and not _MAGIC.search(key) else key
     fixed = _MAGIC.split(pattern, maxsplit=1)[0].rpartition("/")
     recursive = "/" in pattern[len(fixed[0] + fixed[1]) :]
-    keys = list_keys(bucket, fixed[0] + fixed[1], access, recursive=recursive)
+    keys = list_keys(f"{scheme(text)}://{bucket}", fixed[0] + fixed[1], access, recursive=recursive)
     matches = re.compile(_translate(pattern)).fullmatch
     found = sorted({one for one in map(_store_of, keys) if matches(one)})
     if not found:

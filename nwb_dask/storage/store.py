@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from nwb_dask.errors import SourceUnavailableError
 from nwb_dask.index import Identity, Source, Url
 from nwb_dask.storage.access import Access
 from nwb_dask.storage.coalesce import Buffer
+from nwb_dask.storage.engines import Driver
 from nwb_dask.storage.local import LocalStore
 from nwb_dask.storage.remote import RemoteStore
-from nwb_dask.storage.urls import display_url, local_path, scheme
+from nwb_dask.storage.urls import local_path, scheme
 
 
 class Store(Protocol):
@@ -29,6 +29,14 @@ class Store(Protocol):
     @property
     def local_path(self) -> str | None:
         """Path of a local file; None for a remote one."""
+
+    @property
+    def is_unchanged(self) -> bool:
+        """Whether the file is of the version that `open_store` was given as `cached`; False if none was given."""
+
+    @property
+    def driver(self) -> Driver | None:
+        """What h5py shall read the file with instead, where ``engine="ros3"`` was chosen; None else."""
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
         """Return the bytes of each half-open range, in the order asked.
@@ -56,18 +64,23 @@ class Store(Protocol):
         """Close."""
 
 
-def open_store(url: Url, access: Access, expected: Identity | None = None) -> Store:
+def open_store(url: Url, access: Access, expected: Identity | None = None, *, cached: Identity | None = None) -> Store:
     """Return the open file at `url`.
 
     Parameters
     ----------
     url : Url
-        An absolute path, or a ``file://``, ``http(s)://`` or ``s3://`` URL (``?versionId=`` pins an S3 version).
+        An absolute path, or a URL: ``file://``, ``http(s)://``, ``s3://``, ``gs://``, ``az://`` (or ``abfs(s)://``,
+        ``adl://``), or what fsspec knows. ``?versionId=`` pins a version of an object in a bucket.
     access : Access
         How to reach it.
     expected : Identity, optional
         The version that was planned. A remote file is then opened without a request and checked by the first
         read; without it, one round fetches the head and the tail of the file, which later reads use.
+    cached : Identity, optional
+        A version that was there once, if `expected` is None. One small request then tells whether it still is
+        (`Store.is_unchanged`), and nothing is fetched of it; no request is made where the URL pins that version. If
+        it is another one now, the store is open at that, and the answer serves as its head.
 
     Raises
     ------
@@ -79,11 +92,7 @@ def open_store(url: Url, access: Access, expected: Identity | None = None) -> St
         If it is a directory.
     """
     if url.startswith("/"):
-        return LocalStore(url, path=url, expected=expected)
-    kind = scheme(url)
-    if kind in {"http", "https", "s3", "s3a"}:
-        return RemoteStore(url, access, expected=expected)
-    if kind in {"", "file"}:
-        return LocalStore(url, path=local_path(url), expected=expected)
-    name = display_url(url)
-    raise SourceUnavailableError(f"{kind}:// URLs are not read; give a path, or an https:// or s3:// URL", url=name)
+        return LocalStore(url, path=url, expected=expected, cached=cached)
+    if scheme(url) in {"", "file"}:
+        return LocalStore(url, path=local_path(url), expected=expected, cached=cached)
+    return RemoteStore(url, access, expected=expected, cached=cached)

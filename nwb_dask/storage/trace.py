@@ -5,32 +5,81 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    name: str
+    n_requests: int
+    n_bytes: int
+    n_retries: int
+    began: float
+    ended: float
 
 
 class Trace:
-    """What all stores of this process read while the trace was open."""
+    """What all stores of this process read while the trace was open.
+
+    Requests that failed count too. Bytes that libhdf5 reads past this package do not (local metadata, ``ros3``).
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.requests = 0
-        """Ranged reads: one GET, or one local ``pread``. Retries inside the HTTP client do not count."""
-        self.bytes = 0
-        """Bytes that arrived, those between coalesced ranges included."""
-        self.rounds = 0
-        """Groups of reads that were under way together: what latency multiplies."""
-        self.by_url: dict[str, tuple[int, int]] = {}
+        # Only appended to, which is atomic: a lock might be waited for with h5py's own held (see `BlockFile`).
+        self._requests: list[_Request] = []
+        self._rounds: list[None] = []
+
+    @property
+    def requests(self) -> int:
+        """Ranged reads: one GET, or one local ``pread``; each redirect is one more, retries are not counted here."""
+        return sum(one.n_requests for one in self._requests[:])
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that arrived, those between coalesced ranges included; not those of tries that failed."""
+        return sum(one.n_bytes for one in self._requests[:])
+
+    @property
+    def rounds(self) -> int:
+        """Reads that had to ask, each with all its requests at once: what latency multiplies, for one file."""
+        return len(self._rounds)
+
+    @property
+    def retries(self) -> int:
+        """Requests that were sent again after a failure that may pass."""
+        return sum(one.n_retries for one in self._requests[:])
+
+    @property
+    def max_in_flight(self) -> int:
+        """Most requests that were under way at one moment, those that wait to be tried again included."""
+        requests = self._requests[:]
+        edges = [(one.began, 1) for one in requests] + [(one.ended, -1) for one in requests]
+        most, now = min(len(requests), 1), 0
+        for _, step in sorted(edges):
+            now += step
+            most = max(most, now)
+        return most
+
+    @property
+    def by_url(self) -> dict[str, tuple[int, int]]:
         """Name of the file, without query string -> (requests, bytes)."""
+        found: dict[str, tuple[int, int]] = {}
+        for one in self._requests[:]:
+            before = found.get(one.name, (0, 0))
+            found[one.name] = (before[0] + one.n_requests, before[1] + one.n_bytes)
+        return found
 
     def __repr__(self) -> str:
-        return f"Trace(requests={self.requests}, bytes={self.bytes}, rounds={self.rounds})"
+        return (
+            f"Trace(requests={self.requests}, bytes={self.bytes}, rounds={self.rounds}, retries={self.retries}, "
+            f"max_in_flight={self.max_in_flight})"
+        )
 
-    def _add(self, name: str, requests: int, n_bytes: int) -> None:
-        with self._lock:
-            self.requests += requests
-            self.bytes += n_bytes
-            self.rounds += 1
-            before = self.by_url.get(name, (0, 0))
-            self.by_url[name] = (before[0] + requests, before[1] + n_bytes)
+    def _add(self, one: _Request) -> None:
+        self._requests.append(one)
+
+    def _add_round(self) -> None:
+        self._rounds.append(None)
 
 
 class _Active:
@@ -61,7 +110,13 @@ def is_tracing() -> bool:
     return bool(_Active.traces)
 
 
-def record(name: str, *, requests: int, n_bytes: int) -> None:
-    """Report one round of reads of the file `name` to the open traces."""
+def record(name: str, *, requests: int, n_bytes: int, began: float, ended: float, retries: int = 0) -> None:
+    """Report to the open traces what was read of the file `name` between two times of `time.monotonic`."""
     for one in _Active.traces:
-        one._add(name, requests, n_bytes)  # noqa: SLF001  # same module
+        one._add(_Request(name, requests, n_bytes, retries, began, ended))  # noqa: SLF001  # same module
+
+
+def record_round() -> None:
+    """Report that a read had to ask, whatever number of requests it took."""
+    for one in _Active.traces:
+        one._add_round()  # noqa: SLF001  # same module

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
 from urllib.parse import unquote
 
 from nwb_dask.errors import SourceNotFoundError, display_url
 from nwb_dask.index import Url
 
-__all__ = ["SignedUrl", "display_url", "local_path", "make_url", "scheme", "split_s3"]
+__all__ = ["BUCKETS", "SignedUrl", "display_url", "local_path", "make_url", "scheme", "split_azure", "split_bucket"]
+
+BUCKETS: Mapping[str, Literal["s3", "gs", "az"]] = MappingProxyType(
+    {
+        **dict.fromkeys(("s3", "s3a"), "s3"),
+        **dict.fromkeys(("gs", "gcs"), "gs"),
+        **dict.fromkeys(("az", "azure", "abfs", "abfss", "adl"), "az"),
+    }
+)
+"""Schemes of object stores -> whose they are."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 
@@ -37,11 +49,23 @@ def scheme(text: str) -> str:
     return match.group(1).lower() if match else ""
 
 
-def split_s3(url: str) -> tuple[str, str, str | None]:
-    """Return bucket, key and version id of an ``s3://`` URL; the key is as stored, never percent-decoded."""
+def split_bucket(url: str) -> tuple[str, str, str | None]:
+    """Return bucket, key and version of a URL of an object store; the key is as stored, never percent-decoded.
+
+    ``?versionId=`` names the version, whatever the store calls it; any other question mark belongs to the key.
+    """
     rest, _, version = url.partition("://")[2].partition("?versionId=")
     bucket, _, key = rest.partition("/")
     return bucket, key, version or None
+
+
+def split_azure(bucket: str) -> tuple[str, str | None]:
+    """Return container and account of what stands before the path of an Azure URL.
+
+    Either ``container``, or ``container@account.dfs.core.windows.net``.
+    """
+    container, at, host = bucket.partition("@")
+    return container, host.partition(".")[0] if at else None
 
 
 def local_path(url: str) -> str:

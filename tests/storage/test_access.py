@@ -4,6 +4,7 @@ import pickle
 
 import pytest
 
+from nwb_dask.options import options
 from nwb_dask.storage import Access, export_secrets, import_secrets, make_access
 from nwb_dask.storage.access import _Registry, find_headers, find_secrets, has_lost_secrets
 
@@ -95,3 +96,33 @@ def test_access_without_secrets_exports_nothing_and_loses_nothing() -> None:
     access = make_access({"anon": True})
     assert export_secrets(access) == {}
     assert not has_lost_secrets(access)
+
+
+def test_engine_and_limits_travel_as_plain_options() -> None:
+    access = make_access({"engine": "s3fs", "deadline": 5, "requests_per_host": 3, "key": "k", "secret": "hush"})
+    again = pickle.loads(pickle.dumps(access))
+    chosen = again.choices()
+    assert (chosen.engine, chosen.deadline, chosen.requests_per_host) == ("s3fs", 5, 3)
+    assert find_secrets(access) == {"key": "k", "secret": "hush"}
+
+
+def test_choices_of_a_block_travel_and_those_of_the_call_win(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NWB_DASK_DEADLINE", "77")
+    with options(engine="obstore", requests_per_host=3, cache="off"):
+        access = make_access({"engine": "http"})
+    assert access.options == (("engine", "http"), ("requests_per_host", 3))
+    with options(engine="fsspec", cache="off"):
+        chosen = access.choices()
+    assert (chosen.engine, chosen.requests_per_host, chosen.deadline, chosen.cache) == ("http", 3, 77, "off")
+
+
+@pytest.mark.parametrize("given", [{"engine": "curl"}, {"deadline": 0}, {"requests_per_host": 0}])
+def test_choices_that_cannot_be_are_refused(given: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=next(iter(given))):
+        make_access(given)
+
+
+def test_names_of_gcsfs_and_adlfs_are_understood() -> None:
+    assert make_access({"token": {"private_key": "hush"}}).handle is not None
+    assert make_access({"sas_key": "s"}) == make_access({"sas_token": "s"}) == make_access({"credential": "s"})
+    assert make_access({"base_url": "http://h"}) == make_access({"endpoint_url": "http://h"})

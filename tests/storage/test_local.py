@@ -96,7 +96,7 @@ def test_fifo_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
 
 def test_unknown_scheme_is_refused_with_the_way_out() -> None:
     with pytest.raises(SourceUnavailableError, match="give a path"):
-        open_store(Url("gs://bucket/a.nwb"), ACCESS)
+        open_store(Url("gopher://host/a.nwb"), ACCESS)
 
 
 def test_expected_version_opens(store: Store) -> None:

@@ -7,10 +7,8 @@ import sys
 import textwrap
 import time
 import traceback
-from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -24,20 +22,15 @@ from nwb_dask.errors import (
     SourceUnavailableError,
 )
 from nwb_dask.index import Url
-from nwb_dask.storage import Store, clients, expand_sources, make_access, open_store, remote, trace
+from nwb_dask.storage import Store, expand_sources, make_access, open_store, retry, trace
 from nwb_dask.storage.access import _Registry
+from nwb_dask.storage.engines import http
 from nwb_dask.testing import RangeServer
 
 ACCESS = make_access()
 KIB = 1024
 CONTENT = os.urandom(3000 * KIB)
 MIDDLE = (1000 * KIB, 1001 * KIB)
-SOON = timedelta(milliseconds=10)
-FEW_RETRIES = {
-    "max_retries": 1,
-    "retry_timeout": timedelta(seconds=2),
-    "backoff": {"init_backoff": SOON, "max_backoff": 2 * SOON, "base": 2},
-}
 
 
 @pytest.fixture
@@ -49,8 +42,8 @@ def server(tmp_path: Path) -> Iterator[RangeServer]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clients, "_RETRY", FEW_RETRIES)
-    monkeypatch.setattr(clients._connections, "clients", OrderedDict())
+    monkeypatch.setattr(retry, "_N_RETRIES", 1)
+    monkeypatch.setattr(retry, "_FIRST_SECONDS", 0.01)
 
 
 def open_url(url: str) -> Store:
@@ -189,6 +182,14 @@ def test_server_that_ignores_ranges_sends_the_file_once(server: RangeServer) -> 
         assert [bytes(one) for one in got] == [CONTENT[slice(*MIDDLE)], CONTENT[:8]]
 
 
+def test_server_that_begins_to_ignore_ranges_sends_the_file_once(server: RangeServer) -> None:
+    with open_url(server.url("a.nwb")) as store:
+        server.inject("a.nwb", "ignore-range")
+        assert bytes(store.read([MIDDLE])[0]) == CONTENT[slice(*MIDDLE)]
+        with server.budget(requests=0):
+            assert bytes(store.read([(0, len(CONTENT))])[0]) == CONTENT
+
+
 def test_planned_file_on_a_server_that_ignores_ranges_is_downloaded_once(server: RangeServer) -> None:
     with open_url(server.url("a.nwb")) as store:
         source = store.source
@@ -201,7 +202,7 @@ def test_planned_file_on_a_server_that_ignores_ranges_is_downloaded_once(server:
 
 
 def test_whole_file_too_long_for_memory_says_the_way_out(server: RangeServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_WHOLE_BYTES", 1000)
+    monkeypatch.setattr(http, "WHOLE_BYTES", 1000)
     server.inject("a.nwb", "ignore-range")
     with pytest.raises(SourceUnavailableError, match="download it"):
         open_url(server.url("a.nwb"))
@@ -231,7 +232,11 @@ def test_broken_connections_are_tried_again(server: RangeServer, fault: str) -> 
         ("status", 403, SourceAccessError, "refused"),
         ("status", 500, SourceUnavailableError, "answers 500 Internal Server Error"),
         ("status", 429, SourceUnavailableError, "answers 429"),
-        ("reset", 0, SourceUnavailableError, "failed"),
+        ("status", 400, SourceUnavailableError, "answers 400 Bad Request"),
+        ("expired", 0, SourceAccessError, "have expired"),
+        ("close", 0, SourceUnavailableError, "connection broke"),
+        ("reset", 0, SourceUnavailableError, "connection broke"),
+        ("reset-body", 0, SourceUnavailableError, "connection broke"),
         ("truncate", 0, SourceUnavailableError, "connection broke"),
     ],
 )
@@ -334,16 +339,6 @@ def test_refusal_for_lost_secrets_says_where_they_are(server: RangeServer, monke
         open_store(Url(server.url("a.nwb")), access)
 
 
-def test_connections_are_shared_by_files_of_a_server_and_bounded(server: RangeServer) -> None:
-    before = len(clients._connections.clients)
-    for name in ("a.nwb", "b.nwb", "c/d.nwb"):
-        clients.connect(server.url(name), ACCESS)
-    assert len(clients._connections.clients) == min(before + 1, clients._N_CLIENTS)
-    for i in range(clients._N_CLIENTS + 5):
-        clients.connect(f"http://host{i}/a.nwb", ACCESS)
-    assert len(clients._connections.clients) == clients._N_CLIENTS
-
-
 def test_forked_process_says_that_it_cannot_read_instead_of_hanging(server: RangeServer) -> None:
     script = f"""
         import os, signal
@@ -378,10 +373,11 @@ def test_process_exits_cleanly_with_stores_open(server: RangeServer) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_importing_storage_imports_no_other_network_library() -> None:
+def test_importing_storage_imports_no_network_library() -> None:
     script = """
         import sys, nwb_dask.storage
         heavy = {"fsspec", "s3fs", "aiohttp", "botocore", "requests", "h5py", "dask", "pandas", "asyncio"}
+        heavy |= {"obstore", "remfile", "ssl"}
         print(sorted(heavy & set(sys.modules)))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True)

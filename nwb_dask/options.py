@@ -1,0 +1,179 @@
+"""Choices that hold for many calls: how bytes are fetched, and what is kept on disk.
+
+An argument of a call wins over ``with options(...)``, which wins over the environment, which wins over the defaults.
+The environment is read when a choice is needed, never at import.
+
+======================  ==========================  ===========================================================
+name                    environment                 what it decides
+======================  ==========================  ===========================================================
+``engine``              NWB_DASK_ENGINE             which library fetches the bytes of remote files
+``deadline``            NWB_DASK_DEADLINE           seconds that one request may take, its retries included
+``requests_per_host``   NWB_DASK_REQUESTS_PER_HOST  requests to one server that are under way at once
+``cache``               NWB_DASK_CACHE              ``on`` or ``off``: whether indexes of files are kept on disk
+``cache_dir``           NWB_DASK_CACHE_DIR          where; by default the user's cache folder of the system
+``cache_bytes``         NWB_DASK_CACHE_BYTES        how much is kept before the oldest is dropped
+======================  ==========================  ===========================================================
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import os
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Literal, TypeAlias, get_args
+
+EngineName: TypeAlias = Literal["auto", "http", "obstore", "fsspec", "s3fs", "remfile", "ros3"]
+"""Who fetches bytes of remote files.
+
+``auto`` is ``http`` (Python's own client) for http(s), ``obstore`` for s3, gs and az, and ``fsspec`` for other schemes
+that fsspec knows. Local files are read with ``pread`` in any case."""
+
+_PREFIX = "NWB_DASK_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """One choice for everything; a bad one cannot exist.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a value that an option cannot have.
+    """
+
+    engine: EngineName = "auto"
+    deadline: float = 300.0
+    """Seconds."""
+    requests_per_host: int = 64
+    cache: Literal["on", "off"] = "on"
+    cache_dir: str | os.PathLike[str] | None = None
+    """A folder; None for the user's cache folder of the system."""
+    cache_bytes: int = 2 * 1024**3
+
+    def __post_init__(self) -> None:
+        _check_choice("engine", self.engine, get_args(EngineName))
+        _check_choice("cache", self.cache, ("on", "off"))
+        _check_seconds("deadline", self.deadline)
+        _check_count("requests_per_host", self.requests_per_host, least=1)
+        _check_count("cache_bytes", self.cache_bytes, least=0)
+        _check_folder("cache_dir", self.cache_dir)
+
+
+def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name}={value!r} is none of {', '.join(choices)}")
+
+
+def _check_seconds(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}={value!r} is not a number of seconds")
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name}={value!r} is not a number of seconds above 0")
+
+
+def _check_count(name: str, value: object, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}={value!r} is not a whole number")
+    if value < least:
+        raise ValueError(f"{name}={value!r} is less than {least}")
+
+
+def _check_folder(name: str, value: object) -> None:
+    if value is not None and not (isinstance(value, (str, os.PathLike)) and os.fspath(value)):
+        raise TypeError(f"{name}={value!r} is not the path of a folder")
+
+
+_NAMES = tuple(field.name for field in fields(Options))
+_SWITCH = {**dict.fromkeys(("0", "false", "no"), "off"), **dict.fromkeys(("1", "true", "yes"), "on")}
+_PARSERS: Mapping[str, Callable[[str], object]] = {
+    "deadline": float,
+    "requests_per_host": int,
+    "cache": lambda text: _SWITCH.get(text.lower(), text.lower()),
+    "cache_bytes": int,
+}
+_chosen: ContextVar[Mapping[str, object]] = ContextVar("nwb_dask_options", default=MappingProxyType({}))
+
+
+def current_options(given: Mapping[str, object] | None = None) -> Options:
+    """Return the options that hold here.
+
+    Parameters
+    ----------
+    given : mapping, optional
+        What the caller was asked for by name; None values count as absent.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an option that does not exist, or a value that it cannot have; a variable of the environment is named.
+    """
+    asked = {name: value for name, value in (given or {}).items() if value is not None}
+    _check_names(asked)
+    chosen = {**_chosen.get(), **asked}
+    return _made({**_from_environment(leave=chosen), **chosen})
+
+
+def chosen_options() -> Mapping[str, object]:
+    """Return what open ``with options(...)`` blocks say, and only that: what must travel to other processes."""
+    return _chosen.get()
+
+
+@contextmanager
+def options(**changes: object) -> Iterator[Options]:
+    """Let `changes` hold for every call inside the block; yields the options that hold there.
+
+    Blocks nest. The choice belongs to this thread or asyncio task; what is planned inside the block keeps it,
+    wherever and whenever it is read.
+
+    Parameters
+    ----------
+    **changes
+        Fields of `Options`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `current_options`.
+    """
+    _check_names(changes)
+    merged = MappingProxyType({**_chosen.get(), **changes})
+    _made(merged)
+    token = _chosen.set(merged)
+    try:
+        yield current_options()
+    finally:
+        _chosen.reset(token)
+
+
+def _check_names(given: Mapping[str, object]) -> None:
+    for name in given:
+        if name not in _NAMES:
+            close = difflib.get_close_matches(name, _NAMES, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_NAMES)}"
+            raise TypeError(f"there is no option {name!r}; {hint}")
+
+
+def _made(values: Mapping[str, object]) -> Options:
+    return Options(**values)  # type: ignore[arg-type]  # Options checks them
+
+
+def _from_environment(leave: Container[str]) -> dict[str, object]:
+    """Return what the environment says about options that are not in `leave`."""
+    found: dict[str, object] = {}
+    for name in _NAMES:
+        variable = _PREFIX + name.upper()
+        text = os.environ.get(variable, "").strip()
+        if not text or name in leave:
+            continue
+        try:
+            found[name] = _PARSERS.get(name, str)(text)
+            _made({name: found[name]})
+        except ValueError as exc:
+            reason = exc if name in str(exc) else f"{text!r} is not a number"
+            raise ValueError(f"the environment variable {variable} is not understood: {reason}") from None
+    return found

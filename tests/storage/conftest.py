@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nwb_dask.storage import retry
+from nwb_dask.testing import RangeServer
+from tests.storage.serving import CONTENT, NAME
+
+
+@pytest.fixture
+def bucket_server(tmp_path: Path) -> Iterator[RangeServer]:
+    """Serves `CONTENT` as ``bucket/a.nwb``."""
+    (tmp_path / NAME).parent.mkdir()
+    (tmp_path / NAME).write_bytes(CONTENT)
+    with RangeServer(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def no_cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hides the credentials and endpoints of the machine."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "GOOGLE_", "AZURE_", "STORAGE_EMULATOR", "IDENTITY_", "NWB_DASK_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets tries follow each other without a pause worth mentioning."""
+    monkeypatch.setattr(retry, "_FIRST_SECONDS", 0.001)

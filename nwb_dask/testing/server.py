@@ -1,61 +1,58 @@
-"""An HTTP server in this process that serves a folder by ranges, counts what it sends, and fails on demand."""
+"""An HTTP server that serves a folder by ranges, as web servers and S3 do; it counts, delays, and fails on demand.
+
+In this process::
+
+    with RangeServer(folder, delay_seconds=0.03) as server:
+        server.inject("a.nwb", "status", status=503, times=2)
+        with server.budget(requests=4):
+            read(server.url("a.nwb"))
+
+As a process of its own, so that its work does not take time from what is measured::
+
+    python -m nwb_dask.testing.server FOLDER --delay 0.03 --line 125e6
+
+which prints its URL; ``URL/-/log`` says as JSON what was counted, and ``URL/-/reset`` begins again at nothing.
+`nwb_dask.testing.RangeServerProcess` starts and stops such a process.
+
+Of S3, path-style reads and listings are spoken: a folder below the served one is a bucket, and `RangeServer.base_url`
+the endpoint. Signatures are not verified.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
 import socket
-import struct
+import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from email.utils import formatdate
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, TypeAlias
-from urllib.parse import quote, unquote, urlsplit
+from typing import Self
+from urllib.parse import quote
 
-Fault: TypeAlias = Literal["status", "ignore-range", "no-suffix", "truncate", "reset"]
-"""What goes wrong: an error status, the whole file with 200 instead of a part, suffix ranges refused with 416, a
-body that ends in its middle, a connection that is reset before the answer."""
+from nwb_dask.testing import s3
+from nwb_dask.testing.connection import Listener
+from nwb_dask.testing.counts import Counts
+from nwb_dask.testing.faulty import TRANSIENT, Failure, Fault, FaultScript, Rule
+from nwb_dask.testing.line import Line
+from nwb_dask.testing.messages import Answer, Request
+from nwb_dask.testing.ranges import ETagKind, answer_file
 
-_PIECE_BYTES = 64 * 1024
+__all__ = ["TRANSIENT", "Failure", "Fault", "RangeServer", "Request"]
 
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request that arrived."""
-
-    method: str
-    target: str
-    """As it stood in the request line: path and query string, percent-encoded."""
-    headers: dict[str, str]
-    """Names in lower case."""
-
-    @property
-    def path(self) -> str:
-        """Path of the file below the served folder."""
-        return unquote(urlsplit(self.target).path).lstrip("/")
+_CONTROL = "-/"
+_JSON = {"Content-Type": "application/json"}
+# Sleeps up to this are exact; longer ones end with the server.
+_EXACT_SECONDS = 0.05
 
 
-@dataclass(slots=True)
-class _Injected:
-    fault: Fault
-    status: int
-    after: int
-    times: int | None
-
-
-@dataclass(slots=True)
-class _Swap:
-    content: bytes
-    after: int
-
-
-class RangeServer:
+class RangeServer(Counts):
     """Serves the files below `folder` on 127.0.0.1 while its ``with`` block lasts.
 
     Parameters
@@ -64,10 +61,18 @@ class RangeServer:
         What to serve.
     delay_seconds : float
         Waited before each answer, as a network would.
+    bytes_per_second : float, optional
+        What one connection carries.
+    line_bytes_per_second : float, optional
+        What all connections carry together; 125e6 is 1 Gbit/s.
     etag : {"strong", "weak", "none"}
         Which ETag answers carry.
     last_modified : bool
         Whether answers carry Last-Modified (in whole seconds, as HTTP has it).
+    port : int
+        Where to listen; 0 is any that is free.
+
+    All but the folder and the port may be set while the server runs.
     """
 
     def __init__(
@@ -75,207 +80,314 @@ class RangeServer:
         folder: Path,
         *,
         delay_seconds: float = 0.0,
-        etag: Literal["strong", "weak", "none"] = "strong",
+        bytes_per_second: float | None = None,
+        line_bytes_per_second: float | None = None,
+        etag: ETagKind = "strong",
         last_modified: bool = True,
+        port: int = 0,
     ) -> None:
-        self.folder = folder
+        super().__init__()
+        self.folder = Path(folder)
         self.delay_seconds = delay_seconds
-        self.etag = etag
+        self.bytes_per_second = bytes_per_second
+        self.line_bytes_per_second = line_bytes_per_second
+        self.etag: ETagKind = etag
         self.last_modified = last_modified
         self._lock = threading.Lock()
-        self._faults: dict[str, _Injected] = {}
-        self._swaps: dict[str, _Swap] = {}
-        self.redirects: dict[str, str] = {}
-        self.reset()
-        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"range_server": self}))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        self._ending = threading.Event()
+        self._script = FaultScript()
+        self._swaps: dict[str, tuple[bytes, int]] = {}
+        self._links: dict[str, tuple[str | Callable[[], str], int]] = {}
+        self._versions: dict[tuple[str, str], Path] = {}
+        self._signatures = s3.Signatures()
+        self._connections: set[socket.socket] = set()
+        self._listener = Listener(("127.0.0.1", port), self)
+        self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.02,), daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._ending.set()
+        self._listener.shutdown()
+        self._listener.server_close()
         self._thread.join()
+        with self._lock:
+            for connection in self._connections:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def line_bytes_per_second(self) -> float | None:
+        """What all connections carry together; None: as much as they can."""
+        return None if self._line is None else self._line.bytes_per_second
+
+    @line_bytes_per_second.setter
+    def line_bytes_per_second(self, value: float | None) -> None:
+        self._line = None if value is None else Line(value)
 
     @property
     def base_url(self) -> str:
-        """Root of the served folder, without a slash at the end."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        """Root of the served folder, without a slash at the end; the endpoint for S3."""
+        return f"http://127.0.0.1:{self._listener.server_address[1]}"
 
     def url(self, path: str) -> str:
         """Return the URL of a file below the folder, percent-encoded."""
         return f"{self.base_url}/{quote(path)}"
 
-    def reset(self) -> None:
-        """Forget what was counted; injected faults stay."""
+    # --- What goes wrong
+
+    def inject(
+        self,
+        path: str,
+        fault: Fault,
+        *,
+        after: int = 0,
+        times: int | None = None,
+        probability: float = 1.0,
+        seed: int = 0,
+        status: int = 500,
+        code: str = "",
+        retry_after: int | str | None = None,
+        bytes_per_second: float = 1000.0,
+        seconds: float = 60.0,
+    ) -> None:
+        """Let requests of a file fail: after `after` good ones, `times` of them (None: all); one fault per file.
+
+        Parameters
+        ----------
+        path : str
+            The file; for listings, the bucket.
+        fault : Fault
+            What goes wrong.
+        after, times
+            Which requests.
+        probability, seed
+            Whether chance decides of each of them, and how it does.
+        status, code, retry_after
+            Of the fault ``"status"``: error status, S3 error code, Retry-After.
+        bytes_per_second
+            Of the fault ``"drip"``.
+        seconds
+            Of the fault ``"stall"``.
+        """
+        failure = Failure(fault, status, code, retry_after, bytes_per_second, seconds)
         with self._lock:
-            self.log: list[Request] = []
-            self.bytes_by_path: Counter[str] = Counter()
+            self._script.put(path, Rule([failure], after, times, probability, seed))
 
-    @property
-    def n_requests(self) -> int:
-        """Requests that arrived, of any method and with any outcome."""
-        return len(self.log)
+    def random_failures(
+        self, probability: float, kinds: Sequence[Fault | int | Failure] = TRANSIENT, *, seed: int = 0
+    ) -> None:
+        """Let requests of all files fail by chance, but for those that were told to with `inject`.
 
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of all bodies that were sent; headers do not count."""
-        return self.bytes_by_path.total()
+        Parameters
+        ----------
+        probability : float
+            Of each request; 0 ends it.
+        kinds : sequence
+            What goes wrong, drawn with equal chances; a number is an error status.
+        seed : int
+            All draws follow from it, from the path and the range, and from how often that range was asked for: the
+            order of concurrent requests changes nothing.
+        """
+        drawn = [
+            kind if isinstance(kind, Failure) else Failure("status", kind) if isinstance(kind, int) else Failure(kind)
+            for kind in kinds
+        ]
+        with self._lock:
+            self._script.put_everywhere(Rule(drawn, probability=probability, seed=seed))
 
-    @contextmanager
-    def budget(self, *, requests: int | None = None, bytes: int | None = None) -> Iterator[None]:  # noqa: A002  # as read
-        """Fail the test if the block takes more requests, or more bytes of bodies, than this."""
-        requests_before, bytes_before = self.n_requests, self.n_bytes
-        yield
-        used = (self.n_requests - requests_before, self.n_bytes - bytes_before)
-        if (requests is not None and used[0] > requests) or (bytes is not None and used[1] > bytes):
-            raise AssertionError(f"used {used[0]} requests of {requests} and {used[1]} bytes of {bytes}")
-
-    def inject(self, path: str, fault: Fault, *, status: int = 500, after: int = 0, times: int | None = None) -> None:
-        """Let requests of a file fail: after `after` good ones, `times` of them (None: all); one fault per file."""
-        self._faults[path] = _Injected(fault, status, after, times)
+    def clear_faults(self) -> None:
+        """Let nothing go wrong from now on."""
+        with self._lock:
+            self._script.clear()
 
     def swap(self, path: str, content: bytes, *, after: int) -> None:
         """Replace a file after `after` more requests of it have been answered."""
-        self._swaps[path] = _Swap(content, after)
-
-    def redirect(self, path: str, url: str) -> None:
-        """Answer requests of `path` with 302 and this URL, as archives do."""
-        self.redirects[path] = url
-
-    def arrive(self, request: Request) -> _Injected | None:
-        """Count a request, replace its file if that is due, and return what is to go wrong."""
         with self._lock:
-            self.log.append(request)
-            swap = self._swaps.get(request.path)
-            if swap is not None and swap.after == 0:
-                (self.folder / request.path).write_bytes(swap.content)
-                del self._swaps[request.path]
-            elif swap is not None:
-                swap.after -= 1
-            return self._due(self._faults.get(request.path))
+            self._swaps[path] = (content, after)
 
-    @staticmethod
-    def _due(injected: _Injected | None) -> _Injected | None:
-        if injected is None:
-            return None
-        if injected.after > 0:
-            injected.after -= 1
-            return None
-        if injected.times is not None:
-            if injected.times == 0:
-                return None
-            injected.times -= 1
-        return injected
+    # --- Where files are
 
-    def count(self, path: str, n_bytes: int) -> None:
-        """Count bytes of a body, before they are sent: the client may look as soon as it has them."""
+    def redirect(self, path: str, url: str | Callable[[], str], *, status: int = 302) -> None:
+        """Answer requests of `path` with this URL, as archives do; a function is asked for it each time."""
         with self._lock:
-            self.bytes_by_path[path] += n_bytes
+            self._links[path] = (url, status)
 
+    def signed_url(self, path: str, *, seconds: float = 3600.0, requests: int | None = None) -> str:
+        """Return a URL that opens a file for so long, and so many times; then, and for HEAD, it is refused with 403."""
+        with self._lock:
+            return f"{self.url(path)}?{self._signatures.issue(path, seconds=seconds, requests=requests)}"
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    # Sixteen connections may come at once; those beyond the queue would be refused.
-    request_queue_size = 128
+    def expire_signatures(self) -> None:
+        """Refuse all signed URLs that were issued until now."""
+        with self._lock:
+            self._signatures.expire()
 
+    def require_signature(self, path: str) -> None:
+        """Refuse requests of a file that are not signed, neither in the URL nor by a header."""
+        with self._lock:
+            self._signatures.private.add(path)
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    range_server: RangeServer
+    def add_version(self, path: str, version: str, file: Path) -> None:
+        """Serve `file` for ``path?versionId=version``; a version that was not added is not found."""
+        with self._lock:
+            self._versions[path, version] = file
 
-    def setup(self) -> None:
-        """Send headers and body without waiting for each other's acknowledgement."""
-        super().setup()
-        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # --- What a connection asks of its service
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # named by the base class
-        """Say nothing."""
+    @contextmanager
+    def serving(self, request: Request) -> Iterator[Answer]:
+        """Answer a request after its delay; it is in flight while the block lasts."""
+        if request.path.startswith(_CONTROL):
+            yield self._control(request.path.removeprefix(_CONTROL))
+            return
+        with self.counting(request):
+            failure, opened = self._arrive(request)
+            try:
+                self.wait_until(request.arrived + self.delay_seconds)
+                if failure is not None and failure.fault == "stall":
+                    self.wait_until(time.monotonic() + failure.seconds)
+                answer = self._answer(request, failure, opened)
+            finally:
+                if opened is not None:
+                    os.close(opened)
+            try:
+                yield answer
+            finally:
+                answer.close()
 
-    def do_HEAD(self) -> None:
-        """Answer like GET, without a body."""
-        self.do_GET()
+    def lines(self) -> list[Line]:
+        """Return what all connections share, and what is one connection's own."""
+        shared, own = self._line, self.bytes_per_second
+        return [line for line in (shared, own and Line(own)) if line]
 
-    def do_GET(self) -> None:
-        """Answer with the file, a part of it, or what was injected."""
-        server = self.range_server
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, self.path, headers)
-        injected = server.arrive(request)
-        time.sleep(server.delay_seconds)
-        fault = injected.fault if injected else None
-        file = server.folder / request.path
-        if injected and fault == "status":
-            self._refuse(injected.status)
-        elif fault == "reset":
-            # Zero linger makes closing send RST.
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.close_connection = True
-        elif request.path in server.redirects:
-            self._refuse(HTTPStatus.FOUND, {"Location": server.redirects[request.path]})
-        elif file.is_dir():
+    def wait_until(self, moment: float) -> None:
+        """Sleep, on the clock of `time.monotonic`, or until the server ends."""
+        seconds = moment - time.monotonic()
+        if seconds > _EXACT_SECONDS:
+            self._ending.wait(seconds)
+        elif seconds > 0:
+            time.sleep(seconds)
+
+    def connected(self, connection: socket.socket) -> None:
+        """Count a connection, and cut it off when the server ends."""
+        self.count_connection()
+        with self._lock:
+            self._connections.add(connection)
+
+    def disconnected(self, connection: socket.socket) -> None:
+        """Forget a connection."""
+        with self._lock:
+            self._connections.discard(connection)
+
+    # --- Answers
+
+    def _arrive(self, request: Request) -> tuple[Failure | None, int | None]:
+        """Replace the file if that is due; return what is to go wrong, and the open file if it may be replaced soon."""
+        path, opened = request.path, None
+        with self._lock:
+            if path in self._swaps:
+                content, after = self._swaps[path]
+                if after > 0:
+                    self._swaps[path] = (content, after - 1)
+                    opened = os.open(self.folder / path, os.O_RDONLY)
+                else:
+                    del self._swaps[path]
+                    self._replace(path, content)
+            failure = self._script.due(path, f"{request.method} {request.headers.get('range', '')}")
+        if failure is not None:
+            self.count_fault(failure)
+        return failure, opened
+
+    def _replace(self, path: str, content: bytes) -> None:
+        # Renamed into place: who is reading the old file reads it to its end.
+        beside = (self.folder / path).with_name(f".{threading.get_ident()}.swap")
+        beside.write_bytes(content)
+        beside.replace(self.folder / path)
+
+    def _answer(self, request: Request, failure: Failure | None, opened: int | None) -> Answer:
+        path, query = request.path, request.query
+        if failure is not None and failure.fault in {"status", "expired"}:
+            return _error(failure)
+        with self._lock:
+            refused, link = self._signatures.refusal(request), self._links.get(path)
+        if refused is not None:
+            return refused
+        if request.method not in {"GET", "HEAD"}:
+            return Answer(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": "GET, HEAD"})
+        if link is not None:
+            url, status = link
+            return Answer(status, {"Location": url() if callable(url) else url})
+        if "list-type" in query:
+            return s3.list_objects(self.folder, path.strip("/"), query, etag=self.etag)
+        if "location" in query:
+            return s3.location(self.folder, path.strip("/"))
+        more = {"x-amz-version-id": query["versionId"]} if "versionId" in query else {}
+        file = self._versions.get((path, query["versionId"])) if more else self.folder / path
+        if file is None:
+            return s3.refuse(HTTPStatus.NOT_FOUND, "NoSuchVersion", "The specified version does not exist.", Key=path)
+        if ".." not in path.split("/") and file.is_file():
+            descriptor = os.open(file, os.O_RDONLY) if opened is None else os.dup(opened)
+            return answer_file(
+                request, descriptor, failure, etag=self.etag, last_modified=self.last_modified, more=more
+            )
+        return self._answer_absent(path, failure)
+
+    def _answer_absent(self, path: str, failure: Failure | None) -> Answer:
+        """Return what is said of a path that is no file."""
+        bucket, _, key = path.partition("/")
+        if (self.folder / path).is_dir() and (path.endswith("/") or not key):
             page = b"<html>an index of files</html>"
-            self._send(HTTPStatus.OK, page, {"Content-Type": "text/html; charset=utf-8"}, request, fault)
-        elif not file.is_file():
-            self._refuse(HTTPStatus.NOT_FOUND)
+            return Answer(HTTPStatus.OK, {"Content-Type": "text/html; charset=utf-8"}, page, failure)
+        if not key:
+            return Answer(HTTPStatus.NOT_FOUND)
+        return s3.no_such_key(key) if (self.folder / bucket).is_dir() else s3.no_such_bucket(bucket)
+
+    def _control(self, command: str) -> Answer:
+        if command == "reset":
+            self.reset()
+        elif command != "log":
+            return Answer(HTTPStatus.NOT_FOUND, is_counted=False)
+        return Answer(HTTPStatus.OK, _JSON, json.dumps(self.summary()).encode(), is_counted=False)
+
+
+def _error(failure: Failure) -> Answer:
+    if failure.fault == "expired":
+        return s3.expired()
+    headers = {} if failure.retry_after is None else {"Retry-After": str(failure.retry_after)}
+    if not failure.code:
+        return Answer(failure.status, headers)
+    plain = s3.refuse(failure.status, failure.code, "as it was told to")
+    return replace(plain, headers={**plain.headers, **headers})
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve a folder until it is interrupted; print the URL first."""
+    parser = argparse.ArgumentParser(prog="python -m nwb_dask.testing.server", description=main.__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--delay", type=float, default=0.0, metavar="SECONDS", help="before each answer")
+    parser.add_argument("--line", type=float, metavar="BYTES", help="a second, of all connections together")
+    parser.add_argument("--connection", type=float, metavar="BYTES", help="a second, of each connection")
+    parser.add_argument("--port", type=int, default=0, help="0: any that is free")
+    parser.add_argument("--until-eof", action="store_true", help="end when standard input does, as with the parent")
+    options = parser.parse_args(arguments)
+    server = RangeServer(
+        options.folder,
+        delay_seconds=options.delay,
+        bytes_per_second=options.connection,
+        line_bytes_per_second=options.line,
+        port=options.port,
+    )
+    with suppress(KeyboardInterrupt), server:
+        sys.stdout.write(f"{server.base_url}\n")
+        sys.stdout.flush()
+        if options.until_eof:
+            sys.stdin.buffer.read()
         else:
-            self._answer(request, file, fault)
+            threading.Event().wait()
 
-    def _answer(self, request: Request, file: Path, fault: Fault | None) -> None:
-        content, tags = file.read_bytes(), self._tags(file)
-        wanted = request.headers.get("range", "")
-        if request.headers.get("if-match") not in {None, tags.get("ETag")}:
-            self._refuse(HTTPStatus.PRECONDITION_FAILED)
-            return
-        if not wanted or fault == "ignore-range":
-            self._send(HTTPStatus.OK, content, tags, request, fault)
-            return
-        first, _, last = wanted.removeprefix("bytes=").partition("-")
-        start = int(first) if first else max(len(content) - int(last), 0)
-        stop = min(int(last) + 1, len(content)) if first and last else len(content)
-        if start >= len(content) or (fault == "no-suffix" and not first):
-            self._refuse(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, {"Content-Range": f"bytes */{len(content)}"})
-            return
-        tags["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
-        self._send(HTTPStatus.PARTIAL_CONTENT, content[start:stop], tags, request, fault)
 
-    def _tags(self, file: Path) -> dict[str, str]:
-        status, server = file.stat(), self.range_server
-        tags = {"Accept-Ranges": "bytes"}
-        if server.etag != "none":
-            tags["ETag"] = ("W/" if server.etag == "weak" else "") + f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
-        if server.last_modified:
-            tags["Last-Modified"] = formatdate(status.st_mtime, usegmt=True)
-        return tags
-
-    def _send(
-        self, status: HTTPStatus, body: bytes, headers: dict[str, str], request: Request, fault: Fault | None
-    ) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if request.method == "HEAD":
-            return
-        if fault == "truncate":
-            body = body[: len(body) // 2]
-            self.close_connection = True
-        try:
-            for start in range(0, len(body), _PIECE_BYTES):
-                piece = body[start : start + _PIECE_BYTES]
-                self.range_server.count(request.path, len(piece))
-                self.wfile.write(piece)
-        except ConnectionError:
-            # The client has seen enough.
-            self.close_connection = True
-
-    def _refuse(self, status: int, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
+if __name__ == "__main__":
+    main()

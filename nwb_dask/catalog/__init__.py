@@ -1,7 +1,23 @@
-"""What has been learned about files and is worth keeping: here, for the life of the process."""
+"""What has been learned about files and is worth keeping.
+
+========= ==========================================================================
+recent    descriptions of tables, for the life of the process
+cache     `IndexCache`: what was parsed, on disk, shared by processes
+merge     what is known here and what is kept already, as one file
+lazy      mappings that read from the cache what they are asked for
+indexfile one file: table, blocks, digests
+parts     groups, datasets and chunk manifests as bytes
+serialize values as bytes
+keys      one name for a URL, however it is signed
+listing   the folder as a whole: its list and its bound
+memory    what this process has used last
+========= ==========================================================================
+"""
 
 from __future__ import annotations
 
+from nwb_dask.catalog.cache import IndexCache, index_cache
+from nwb_dask.catalog.listing import Entry
 from nwb_dask.catalog.recent import Recent, clear, recent_tables
 
-__all__ = ["Recent", "clear", "recent_tables"]
+__all__ = ["Entry", "IndexCache", "Recent", "clear", "index_cache", "recent_tables"]

@@ -1,0 +1,225 @@
+"""Keeps what was found out about files in the user's cache folder, for this process and all others."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import platformdirs
+
+from nwb_dask.backends.known import Known
+from nwb_dask.catalog import listing
+from nwb_dask.catalog.indexfile import Facts, IndexFile, build, open_index
+from nwb_dask.catalog.keys import url_key
+from nwb_dask.catalog.lazy import attach, open_known
+from nwb_dask.catalog.listing import Entry
+from nwb_dask.catalog.memory import Memory
+from nwb_dask.catalog.merge import merge
+from nwb_dask.errors import display_url
+from nwb_dask.index import Identity, Source, Url
+from nwb_dask.options import current_options
+
+_log = logging.getLogger(__name__)
+
+MAX_BYTES = 1 << 31
+"""Of the folder, unless it is said otherwise."""
+_MEMORY_BYTES = 1 << 26
+_MEMORY_FILES = 256
+_SWEEP_SECONDS = 3600.0
+_UNSWEPT_SHARE = 16
+"""A process that has written this part of the bound looks at the folder, however short ago it was looked at."""
+_STAMP = ".swept"
+
+
+class IndexCache:
+    """What is known of files, kept from process to process.
+
+    Nothing here raises because of the cache: what cannot be read is not known, and what cannot be written is not kept.
+    Threads and processes may use one folder at once, on any file system: files are written aside and renamed, and
+    nothing is locked. Neither query strings nor credentials are written.
+
+    Parameters
+    ----------
+    folder : Path
+        Made when something is kept.
+    max_bytes : int
+        What the folder may grow to, about: it is looked at once an hour, and after every sixteenth of it.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int = MAX_BYTES) -> None:
+        self.folder = folder
+        self.max_bytes = max_bytes
+        self._memory = Memory(_MEMORY_BYTES, _MEMORY_FILES)
+        self._unswept_bytes = 0
+        self._next_look = 0.0
+
+    def find(self, url: Url, identity: Identity | None = None) -> Known | None:
+        """Return what is known of a file, or None; what is found may be shared with other threads.
+
+        Groups are read and unpacked when they are asked for.
+
+        Parameters
+        ----------
+        url : Url
+            As the caller has it; `Known.source` repeats it.
+        identity : Identity, optional
+            The version that is wanted. By default the one that was kept last, which the caller has to compare with
+            the file.
+        """
+        key = url_key(url)
+        known = self._memory.get(key)
+        if known is not None and _is_wanted(known.source.identity, identity):
+            # Its signature may have been another.
+            return known if known.source.url == url else replace(known, source=Source(url, known.source.identity))
+        path = listing.index_path(self.folder, key)
+        opened = open_index(path, key)
+        if opened is None or not _is_wanted(opened[1].identity, identity):
+            return None
+        listing.mark_used(path)
+        found = open_known(*opened, url)
+        self._memory.put(key, found)
+        return found
+
+    def keep(self, known: Known) -> None:
+        """Keep what is known, with what other processes have kept of the same version meanwhile.
+
+        Of a file without any mark of its version it is kept in this process only. Afterwards `known` finds in the
+        cache what it does not hold itself.
+        """
+        if not known.is_changed:
+            return
+        # Before anything is looked at: what another thread adds from here on is for the next time.
+        known.is_changed = False
+        key = url_key(known.source.url)
+        path = listing.index_path(self.folder, key)
+        opened = None
+        if known.source.identity.kind != "size":
+            try:
+                self._write(known, path, key)
+            except Exception as exc:  # noqa: BLE001  # no trouble of the cache is trouble of the reader
+                _log.debug("%s is not kept: %s", display_url(known.source.url), exc)
+            opened = open_index(path, key)
+        # Another process may have written another version at this moment.
+        is_same = opened is not None and opened[1].identity == known.source.identity
+        attach(known, opened[0] if opened is not None and is_same else IndexFile(path))
+        self._memory.put(key, known)
+
+    def forget(self, url: Url) -> None:
+        """Know nothing of a file."""
+        key = url_key(url)
+        self._memory.forget(key)
+        with suppress(OSError):
+            listing.index_path(self.folder, key).unlink()
+
+    def clear(self) -> None:
+        """Know nothing of any file; what others keep meanwhile stays."""
+        self._memory.clear()
+        listing.clear(self.folder)
+
+    def entries(self) -> list[Entry]:
+        """Return what is kept in the folder, used last first."""
+        return listing.entries(self.folder)
+
+    def sweep(self, max_bytes: int | None = None) -> int:
+        """Remove what was used longest ago if the folder is larger than it may be; return the bytes removed."""
+        removed = listing.sweep(self.folder, self.max_bytes if max_bytes is None else max_bytes)
+        with suppress(OSError):
+            (self.folder / _STAMP).touch(mode=0o600)
+        return removed
+
+    def _write(self, known: Known, path: Path, key: bytes) -> None:
+        """Write what is known, unless it is kept already."""
+        source = known.source
+        facts = Facts(
+            key,
+            display_url(source.url),
+            source.identity,
+            known.base,
+            known.offset_bytes,
+            known.length_bytes,
+            known.root,
+        )
+        kept, kept_facts = open_index(path, key, is_whole=True) or (None, None)
+        if kept_facts is not None and kept_facts.identity != source.identity:
+            kept, kept_facts = None, None
+        merged = merge(known, facts, kept, kept_facts)
+        if merged is None:
+            return
+        described = {place: block for place, block in merged[1].items() if place[0] != "contents"}
+        data = build(*merged) or build(merged[0], described)
+        if data is None:
+            raise ValueError("there is too much to keep")
+        listing.write_aside(path, data)
+        self._look_at_size(len(data))
+
+    def _look_at_size(self, n_written: int) -> None:
+        """Start to sweep, if that was not done for long."""
+        self._unswept_bytes += n_written
+        now = time.time()
+        is_much = self._unswept_bytes > self.max_bytes // _UNSWEPT_SHARE
+        if not is_much and now < self._next_look:
+            return
+        self._next_look = now + _SWEEP_SECONDS
+        self._unswept_bytes = 0
+        stamp = self.folder / _STAMP
+        try:
+            age = now - stamp.stat().st_mtime
+        except FileNotFoundError:
+            stamp.touch(mode=0o600)
+            age = 0.0
+        if is_much or not 0 <= age < _SWEEP_SECONDS:
+            # Nobody waits for it, not even at exit: the stamp is set at the end, so the next process does it again.
+            threading.Thread(target=self.sweep, name="nwb_dask-cache-sweep", daemon=True).start()
+
+
+def _is_wanted(found: Identity, wanted: Identity | None) -> bool:
+    """Return whether a version is the one that is wanted; any will do if it can be compared with the file's."""
+    return found == wanted if wanted is not None else found.kind != "size"
+
+
+class ProcessCache:
+    """What is known of the files that were used last, in this process only; see `IndexCache`."""
+
+    def __init__(self) -> None:
+        self._memory = Memory(_MEMORY_BYTES, _MEMORY_FILES)
+
+    def find(self, url: Url, identity: Identity | None = None) -> Known | None:
+        """Return what is known of a file, or None; see `IndexCache.find`."""
+        known = self._memory.get(url_key(url))
+        if known is None or not _is_wanted(known.source.identity, identity):
+            return None
+        return known if known.source.url == url else replace(known, source=Source(url, known.source.identity))
+
+    def keep(self, known: Known) -> None:
+        """Remember what is known."""
+        if known.is_changed:
+            known.is_changed = False
+            self._memory.put(url_key(known.source.url), known)
+
+    def forget(self, url: Url) -> None:
+        """Know nothing of a file."""
+        self._memory.forget(url_key(url))
+
+
+_caches: dict[Path, IndexCache] = {}
+"""One for each folder, so that what is in memory is there for all who ask."""
+_process = ProcessCache()
+
+
+def index_cache() -> IndexCache | ProcessCache:
+    """Return the cache of this user; where it is switched off, one that keeps nothing beyond this process.
+
+    ``options(cache="off")`` switches it off, ``cache_dir`` moves it, ``cache_bytes`` bounds it; see `nwb_dask.options`.
+    """
+    options = current_options()
+    if options.cache == "off":
+        return _process
+    chosen = options.cache_dir or platformdirs.user_cache_dir("nwb_dask", appauthor=False)
+    folder = Path(chosen).expanduser().absolute() / "index"
+    cache = _caches.setdefault(folder, _caches.get(folder) or IndexCache(folder))
+    cache.max_bytes = options.cache_bytes
+    return cache

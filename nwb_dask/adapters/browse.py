@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Literal, Unpack, overload
 
 from nwb_dask.adapters.eager import Engine, ReadOptions, read_table
 from nwb_dask.adapters.tree import describe_row, render_html, render_text
-from nwb_dask.backends import open_file
 from nwb_dask.errors import NWBDaskError, PathNotFoundError
 from nwb_dask.index import FileIndex
 from nwb_dask.model import Table, build_table, category_paths, find_tables
 from nwb_dask.model.kinds import RECORDS, table_kind, text_attribute
 from nwb_dask.model.table import with_columns
 from nwb_dask.read.describe import list_objects, normalize_path
-from nwb_dask.storage import expand_sources, make_access, open_store
+from nwb_dask.read.opening import open_source
+from nwb_dask.storage import expand_sources, make_access
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,7 +142,7 @@ def open_nwb(source: object, *, storage_options: Mapping[str, object] | None = N
         )
         raise ValueError(message)
     try:
-        with open_store(named[0].url, access) as store, open_file(store) as file:
+        with open_source(named[0].url, access) as file:
             index = list_objects(file)
     except NWBDaskError as error:
         raise error.at(url=named[0].name) from error.__cause__

@@ -3,14 +3,16 @@
 ========== =================================================================================
 protocol   `File`: what every container can do
 opening    `open_file`: tells containers apart, and what else a file looks like
+known      `Known`: what was found out about one version of a file
 handles    the open h5py files of this process
-hdf5       HDF5: metadata and odd values through h5py, plain values by byte ranges
+hdf5       HDF5: an own parser and chunk reader, h5py for what these do not cover
 ========== =================================================================================
 """
 
 from __future__ import annotations
 
+from nwb_dask.backends.known import Known
 from nwb_dask.backends.opening import open_file
 from nwb_dask.backends.protocol import ByteSource, File
 
-__all__ = ["ByteSource", "File", "open_file"]
+__all__ = ["ByteSource", "File", "Known", "open_file"]

@@ -15,12 +15,14 @@ from functools import cache
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from h5py import h5f, h5fd, h5p
+import h5py
+from h5py import h5, h5f, h5fd, h5p
 from h5py._objects import phil
 
 from nwb_dask.backends.protocol import ByteSource
+from nwb_dask.errors import SourceUnavailableError
 from nwb_dask.index import Identity, Source, Url
-from nwb_dask.storage import BlockFile, Buffer
+from nwb_dask.storage import BlockFile, Buffer, Driver
 
 MAX_REMOTE = 16
 """Remote files that stay open without a user, for the metadata that their handles have cached."""
@@ -53,7 +55,10 @@ class Handle:
         self.paths: dict[int, str | None] = {}
         self.local = store.local_path is not None
         self.lent = _LentStore(store)
-        self.fid = _open_local(store.local_path) if store.local_path is not None else _open_remote(self.lent)
+        if store.driver is not None:
+            self.fid = _open_with_driver(store.driver)
+        else:
+            self.fid = _open_local(store.local_path) if store.local_path is not None else _open_remote(self.lent)
 
 
 class _LentStore:
@@ -67,6 +72,7 @@ class _LentStore:
         self.source = store.source
         self.size = store.size
         self.local_path = None
+        self.driver = None
         self.stores = [store]
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
@@ -181,6 +187,21 @@ def _open_remote(store: _LentStore) -> h5f.FileID:
     # drops its reference to the Python object after Python has ended (h5py 3.16).
     access.set_fileobj_driver(h5fd.fileobj_driver, blocks)
     return h5f.open(repr(blocks).encode(), h5f.ACC_RDONLY, access)
+
+
+def _open_with_driver(driver: Driver) -> h5f.FileID:
+    """Open a remote file with libhdf5's own driver.
+
+    Raises
+    ------
+    SourceUnavailableError
+        If the installed h5py does not have it.
+    """
+    if not getattr(h5.get_config(), driver.name, False):
+        message = f"the installed h5py was built without the {driver.name} driver; choose engine='auto'"
+        raise SourceUnavailableError(message, url=driver.url)
+    file = h5py.File(driver.url, "r", driver=driver.name, **driver.keywords)
+    return file.id
 
 
 @cache

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from nwb_dask.backends.hdf5.file import Hdf5File
 from nwb_dask.backends.hdf5.signature import check_signature
+from nwb_dask.backends.known import Known
 from nwb_dask.backends.protocol import ByteSource, File
 
 
-def open_file(store: ByteSource) -> File:
+def open_file(store: ByteSource, known: Known | None = None) -> File:
     """Return the open file in `store`, a context manager.
 
     A remote file is looked at when something is first asked of it, which costs no request of its own.
+
+    Parameters
+    ----------
+    store : ByteSource
+        Its bytes; stays open when the file is closed.
+    known : Known, optional
+        What is known of this version of the file.
 
     Raises
     ------
@@ -21,4 +29,4 @@ def open_file(store: ByteSource) -> File:
     """
     if store.local_path is not None:
         check_signature(store)
-    return Hdf5File(store)
+    return Hdf5File(store, known)

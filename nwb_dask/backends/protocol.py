@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from nwb_dask.backends.known import Known
 from nwb_dask.index import ArrayEntry, FileIndex, Source
-from nwb_dask.storage import Buffer
+from nwb_dask.storage import Buffer, Driver
 
 
 class ByteSource(Protocol):
@@ -28,6 +29,10 @@ class ByteSource(Protocol):
     def size(self) -> int:
         """Length of the file in bytes."""
 
+    @property
+    def driver(self) -> Driver | None:
+        """How libhdf5 is to read the file itself, if the user wants it to; else None."""
+
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
         """Return the bytes of each half-open range."""
 
@@ -39,6 +44,10 @@ class File(Protocol):
     def source(self) -> Source:
         """The file and its version."""
 
+    @property
+    def known(self) -> Known:
+        """What has been found out about the file; grows with every call."""
+
     def index(
         self,
         path: str,
@@ -47,6 +56,7 @@ class File(Protocol):
         recursive: bool = False,
         attributes: frozenset[str] | None = None,
         array_attributes: frozenset[str] | None = None,
+        prepare: bool = False,
     ) -> FileIndex:
         """Return what is known of the object at `path` and of its members.
 
@@ -62,6 +72,8 @@ class File(Protocol):
             Describe everything below `path`.
         attributes, array_attributes : frozenset of str, optional
             Names of the attributes of groups, and of datasets, to read (all by default).
+        prepare : bool
+            Meanwhile do what `prepare` does for the members in `names`: rows of them will be read next.
 
         Raises
         ------
@@ -98,6 +110,18 @@ class File(Protocol):
             If the data are truncated or damaged.
         UnsupportedLayoutError
             If the type, layout or filter is not read.
+        """
+
+    def read_many(
+        self, requests: Sequence[tuple[ArrayEntry, npt.NDArray[np.int64] | None]]
+    ) -> list[npt.NDArray[np.generic]]:
+        """Return rows of many datasets, each as `read` does; what they need is fetched together."""
+
+    def prepare(self, entries: Iterable[ArrayEntry]) -> None:
+        """Fetch what later reads of rows of `entries` need beside the rows: where their chunks are.
+
+        Of a remote file also the values of small datasets. For a local file this does nothing. What cannot be had
+        raises when it is read.
         """
 
     def close(self) -> None:

@@ -52,12 +52,16 @@ class Column:
         return self.field.problem
 
     @property
+    def entries(self) -> tuple[ArrayEntry, ...]:
+        """Datasets that hold the column: its indexes and its values."""
+        if self.kind == "resolved" and self.region is not None and self.target is not None:
+            return (*self.region.entries, *self.target.entries)
+        return (*self.indexes, *((self.values,) if self.values is not None else ()))
+
+    @property
     def stored_bytes(self) -> int:
         """Bytes that the column's datasets take in the file."""
-        if self.kind == "resolved" and self.region is not None and self.target is not None:
-            return self.region.stored_bytes + self.target.stored_bytes
-        entries = (*self.indexes, *((self.values,) if self.values is not None else ()))
-        return sum(entry.stored_bytes for entry in entries)
+        return sum(entry.stored_bytes for entry in self.entries)
 
     @property
     def decoded_bytes(self) -> int:

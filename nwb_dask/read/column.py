@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Generator, Sequence
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,31 +16,63 @@ from nwb_dask.model.columns import NAMED_BY_LAST_PART
 from nwb_dask.plan.ragged import Spans, element_spans, index_spans, merge_spans, rows_of_spans, spans_of_rows
 from nwb_dask.read.arrow import dictionary_array, last_parts, list_array, to_arrow
 
+Values = npt.NDArray[np.generic]
+
+Ask: TypeAlias = "tuple[ArrayEntry, Spans | None]"
+"""A dataset and its rows; None for all."""
+
+Reading: TypeAlias = "Generator[Sequence[Ask], Sequence[Values], pa.Array]"
+"""Yields what it has to read, is sent the values, and returns the column."""
+
 
 class CanRead(Protocol):
     """What reading needs of an open file."""
 
-    def read(self, entry: ArrayEntry, spans: Spans | None = None) -> npt.NDArray[np.generic]:
-        """Return rows of the first axis."""
+    def read_many(self, requests: Sequence[Ask]) -> Sequence[Values]:
+        """Return rows of the first axis of each dataset."""
 
 
-def read_column(file: CanRead, column: Column, rows: Spans) -> pa.Array:
-    """Return one value per row of `rows`, with the type that this file gives the column.
+def read_columns(file: CanRead, wanted: Sequence[tuple[Column, Spans]]) -> list[pa.Array]:
+    """Return columns of one file, each with the type that this file gives it.
 
-    Only the elements that belong to `rows` are read.
+    Only the elements that belong to the rows are read. What the columns need is read together: first all that
+    depends on nothing, such as plain columns and the indexes of ragged ones, then what the indexes lead to.
+
+    Parameters
+    ----------
+    file : CanRead
+        The open file.
+    wanted : sequence of (Column, Spans)
+        Columns and their rows.
 
     Raises
     ------
     MalformedFileError
-        If the column cannot be read, with the reason.
+        If a column cannot be read, with the reason.
     """
+    readings = [_begin(column, rows) for column, rows in wanted]
+    out: list[pa.Array] = [None] * len(wanted)
+    sent: dict[int, Sequence[Values] | None] = dict.fromkeys(range(len(wanted)))
+    while sent:
+        asked: dict[int, Sequence[Ask]] = {}
+        for number, values in sent.items():
+            column = wanted[number][0]
+            try:
+                asked[number] = next(readings[number]) if values is None else readings[number].send(values)
+            except StopIteration as end:
+                out[number] = end.value
+            except NWBDaskError as error:
+                raise error.at(path=column.values.path if column.values is not None else None) from error.__cause__
+        answers = iter(file.read_many([ask for asks in asked.values() for ask in asks]) if asked else ())
+        sent = {number: [next(answers) for _ in asks] for number, asks in asked.items()}
+    return out
+
+
+def _begin(column: Column, rows: Spans) -> Reading:
     if column.problem:
         message = f"column {column.field.name!r} cannot be read: {column.problem}; leave it out with columns=..."
         raise MalformedFileError(message, path=column.values.path if column.values is not None else None)
-    try:
-        return _READERS[column.kind](file, column, rows)
-    except NWBDaskError as error:
-        raise error.at(path=column.values.path if column.values is not None else None) from error.__cause__
+    return _READERS[column.kind](column, rows)
 
 
 def leaf_type(data_type: pa.DataType) -> pa.DataType:
@@ -55,37 +88,39 @@ def _text_or_bytes(column: Column, element: ElementType) -> ElementType:
     return ElementType("bytes") if as_bytes else element
 
 
-def _read_vector(file: CanRead, column: Column, rows: Spans) -> pa.Array:
+def _read_vector(column: Column, rows: Spans) -> Reading:
     values = _values(column)
     offsets = []
     spans = rows
     for depth, entry in enumerate(column.indexes):
         inner = column.indexes[depth + 1] if depth + 1 < len(column.indexes) else values
         if entry.element.kind == "region":
-            return _read_regions(file, column, entry, spans)
+            return (yield from _read_regions(column, entry, spans))
         known = index_spans(spans)
-        ends = file.read(entry, known).astype(np.int64)
+        (stored,) = yield [(entry, known)]
+        ends = stored.astype(np.int64)
         each = element_spans(ends, known, spans, n_elements=(inner.shape or (0,))[0])
         offsets.append(np.concatenate(([0], np.cumsum(each[:, 1] - each[:, 0]))))
         spans = merge_spans(each)
-    items = _vector_items(file, column, values, spans)
+    items = yield from _vector_items(column, values, spans)
     for steps in reversed(offsets):
         items = list_array(steps, items)
     return items
 
 
-def _read_regions(file: CanRead, column: Column, entry: ArrayEntry, rows: Spans) -> pa.Array:
+def _read_regions(column: Column, entry: ArrayEntry, rows: Spans) -> Reading:
     """Read a ragged column whose index holds region references (NWB 2.0b), one per row."""
-    selected = [np.asarray(item, np.int64) for item in file.read(entry, rows).tolist()]
+    (found,) = yield [(entry, rows)]
+    selected = [np.asarray(item, np.int64) for item in found.tolist()]
     offsets = np.concatenate(([0], np.cumsum([len(item) for item in selected]))).astype(np.int64)
     wanted = np.concatenate([np.empty(0, np.int64), *selected])
     distinct, positions = np.unique(wanted, return_inverse=True)
-    items = _vector_items(file, column, _values(column), spans_of_rows(distinct))
+    items = yield from _vector_items(column, _values(column), spans_of_rows(distinct))
     return list_array(offsets, items.take(pa.array(positions.reshape(-1))))
 
 
-def _vector_items(file: CanRead, column: Column, values: ArrayEntry, spans: Spans) -> pa.Array:
-    stored = file.read(values, spans)
+def _vector_items(column: Column, values: ArrayEntry, spans: Spans) -> Reading:
+    (stored,) = yield [(values, spans)]
     if column.elements is not None:
         return dictionary_array(stored, column.field.categories or ())
     items = to_arrow(stored, _text_or_bytes(column, values.element))
@@ -93,12 +128,13 @@ def _vector_items(file: CanRead, column: Column, values: ArrayEntry, spans: Span
     return last_parts(items) if named else items
 
 
-def _read_record(file: CanRead, column: Column, rows: Spans) -> pa.Array:
+def _read_record(column: Column, rows: Spans) -> Reading:
     entry = _values(column)
     n_rows = int((rows[:, 1] - rows[:, 0]).sum())
     if n_rows == 0 or entry.shape is None:
         return pa.nulls(n_rows, column.field.type)
-    stored = np.asarray(file.read(entry))
+    (found,) = yield [(entry, None)]
+    stored = np.asarray(found)
     items = to_arrow(stored.reshape(-1), _text_or_bytes(column, entry.element))
     for depth in range(stored.ndim - 1, -1, -1):
         n_outer = int(np.prod(stored.shape[:depth], dtype=np.int64))
@@ -106,26 +142,28 @@ def _read_record(file: CanRead, column: Column, rows: Spans) -> pa.Array:
     return items
 
 
-def _read_field(file: CanRead, column: Column, rows: Spans) -> pa.Array:
+def _read_field(column: Column, rows: Spans) -> Reading:
     entry = _values(column)
     element = dict(entry.element.fields)[column.component]
-    stored: npt.NDArray[np.generic] = file.read(entry, rows)[column.component]  # type: ignore[call-overload]  # structured
+    (found,) = yield [(entry, rows)]
+    stored: Values = found[column.component]  # type: ignore[call-overload]  # structured
     if element.kind == "array" and element.base is not None:
         return to_arrow(stored, element.base)
     return to_arrow(stored, element)
 
 
-def _read_sampled(file: CanRead, column: Column, rows: Spans) -> pa.Array:
-    start = float(np.asarray(file.read(_values(column))).reshape(-1)[0])
+def _read_sampled(column: Column, rows: Spans) -> Reading:
+    (found,) = yield [(_values(column), None)]
+    start = float(np.asarray(found).reshape(-1)[0])
     # The order of operations is pynwb's (TimeSeries.get_timestamps), so that the bits agree.
     return pa.array(rows_of_spans(rows) / column.rate + start)
 
 
-def _read_resolved(file: CanRead, column: Column, rows: Spans) -> pa.Array:
+def _read_resolved(column: Column, rows: Spans) -> Reading:
     if column.region is None or column.target is None:
         message = "a resolved column has a region and a target"
         raise MalformedFileError(message)
-    region = read_column(file, column.region, rows)
+    region = yield from _begin(column.region, rows)
     levels = []
     while pa.types.is_large_list(region.type):
         levels.append(region.offsets)
@@ -135,7 +173,8 @@ def _read_resolved(file: CanRead, column: Column, rows: Spans) -> pa.Array:
         message = f"region {column.region.field.name!r} names row {int(wanted.max())} of {column.target_rows}"
         raise MalformedFileError(message)
     distinct, positions = np.unique(wanted, return_inverse=True)
-    items = read_column(file, column.target, spans_of_rows(distinct)).take(pa.array(positions.reshape(-1)))
+    each = yield from _begin(column.target, spans_of_rows(distinct))
+    items = each.take(pa.array(positions.reshape(-1)))
     for offsets in reversed(levels):
         items = list_array(offsets.to_numpy(), items)
     return items

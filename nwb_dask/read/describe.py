@@ -75,7 +75,9 @@ def list_tables(file: File) -> tuple[str, ...]:
     return found
 
 
-def describe_table(file: File, path: str, *, names: Iterable[str] | None = None, resolve: Resolve = ()) -> Table:
+def describe_table(
+    file: File, path: str, *, names: Iterable[str] | None = None, resolve: Resolve = (), prepare: bool = False
+) -> Table:
     """Return the table at `path` with the columns `names` (all by default).
 
     Parameters
@@ -84,6 +86,8 @@ def describe_table(file: File, path: str, *, names: Iterable[str] | None = None,
         Columns to describe; those that the table lacks are ignored.
     resolve : tuple of str or bool
         Region columns whose targets are joined as ``<region>.<column>``; True means all of them.
+    prepare : bool
+        Whether rows of these columns are read next: what that needs of a remote file is fetched meanwhile.
 
     Raises
     ------
@@ -97,14 +101,17 @@ def describe_table(file: File, path: str, *, names: Iterable[str] | None = None,
         known = recent_tables.get((file.source, path, asked, resolve))
         if isinstance(known, Table):
             return known
-    described = _describe(file, path, wanted, resolve)
+    described = _describe(file, path, wanted, resolve, prepare=prepare)
     recent_tables.put((file.source, path, wanted, resolve), described)
     return described
 
 
-def _describe(file: File, path: str, wanted: frozenset[str] | None, resolve: Resolve) -> Table:
+def _describe(
+    file: File, path: str, wanted: frozenset[str] | None, resolve: Resolve, *, prepare: bool = False
+) -> Table:
     asked = None if wanted is None else wanted | {name.partition(SEPARATOR)[0] for name in wanted} | _STRUCTURE
-    index = _index(file, path, asked)
+    of_arrays = COLUMN_ATTRIBUTES if resolve else COLUMN_ATTRIBUTES - {"table"}
+    index = _index(file, path, asked, of_arrays, prepare=prepare)
     kind = table_kind(index, path)
     if kind is None:
         message = f"{path} is a single dataset, not a table; read the group that holds it"
@@ -118,14 +125,19 @@ def _describe(file: File, path: str, wanted: frozenset[str] | None, resolve: Res
     return _add_resolved(file, table, wanted, resolve) if resolve else table
 
 
-def _index(file: File, path: str, asked: frozenset[str] | None) -> FileIndex:
-    """Return the index of a table; text attributes only where they are needed, since they lie apart in the file."""
+def _index(
+    file: File, path: str, asked: frozenset[str] | None, of_arrays: frozenset[str], *, prepare: bool
+) -> FileIndex:
+    """Return the index of a table; text attributes only where they are needed, since they lie apart in the file.
+
+    Where a region leads to is left out unless it is followed: that is elsewhere in the file and has to be looked for.
+    """
     attributes = _LISTING_COLUMNS if asked is None else frozenset()
-    index = file.index(path, names=asked, attributes=attributes, array_attributes=COLUMN_ATTRIBUTES)
+    index = file.index(path, names=asked, attributes=attributes, array_attributes=of_arrays, prepare=prepare)
     group = index.group(path)
     if group is None or (group.has_attribute("colnames") and "categories" not in group.unread):
         return index
-    return file.index(path, names=asked, attributes=TABLE_ATTRIBUTES, array_attributes=COLUMN_ATTRIBUTES)
+    return file.index(path, names=asked, attributes=TABLE_ATTRIBUTES, array_attributes=of_arrays)
 
 
 def _asked_for(name: str, wanted: frozenset[str]) -> bool:

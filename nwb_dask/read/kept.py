@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,6 +12,7 @@ from nwb_dask.errors import NWBDaskError
 from nwb_dask.index import ArrayEntry, Source
 from nwb_dask.model import Column, Table
 from nwb_dask.plan.ragged import Spans, rows_of_spans
+from nwb_dask.read.column import Ask
 
 _COLUMN_BYTES = 1 << 18
 _TOTAL_BYTES = 1 << 26
@@ -54,14 +57,21 @@ class KeptFile:
         self._file = file
         self._kept = kept
 
-    def read(self, entry: ArrayEntry, spans: Spans | None = None) -> npt.NDArray[np.generic]:
-        """Return rows of the first axis."""
-        values = self._kept.get(self._file.source, entry.path)
-        if values is None:
-            return self._file.read(entry, spans)
-        if spans is None or (len(spans) == 1 and spans[0, 0] == 0 and spans[0, 1] == len(values)):
-            return values
-        return values[rows_of_spans(spans)]
+    def read_many(self, requests: Sequence[Ask]) -> list[npt.NDArray[np.generic]]:
+        """Return rows of the first axis of each dataset."""
+        kept = [self._kept.get(self._file.source, entry.path) for entry, _ in requests]
+        left = [request for request, values in zip(requests, kept, strict=True) if values is None]
+        found = iter(self._file.read_many(left) if left else ())
+        return [
+            next(found) if values is None else _rows(values, spans)
+            for (_, spans), values in zip(requests, kept, strict=True)
+        ]
+
+
+def _rows(values: npt.NDArray[np.generic], spans: Spans | None) -> npt.NDArray[np.generic]:
+    if spans is None or (len(spans) == 1 and spans[0, 0] == 0 and spans[0, 1] == len(values)):
+        return values
+    return values[rows_of_spans(spans)]
 
 
 def _is_worth_it(column: Column, entry: ArrayEntry) -> bool:

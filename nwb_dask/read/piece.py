@@ -10,16 +10,17 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from nwb_dask.backends import open_file
 from nwb_dask.errors import NWBDaskError, SourceChangedError
+from nwb_dask.index import Url
 from nwb_dask.model import NWB_PATH, PATH_COLUMNS, TABLE_PATH, Column, Field
 from nwb_dask.plan import Partition, Piece
 from nwb_dask.plan.ragged import Spans, rows_of_spans
-from nwb_dask.read.column import leaf_type, read_column
+from nwb_dask.read.column import leaf_type, read_columns
 from nwb_dask.read.conform import conform
 from nwb_dask.read.describe import describe_table
 from nwb_dask.read.kept import KeptValues
-from nwb_dask.storage import Access, open_store
+from nwb_dask.read.opening import open_source
+from nwb_dask.storage import Access
 
 
 class OpenPiece:
@@ -47,6 +48,11 @@ class OpenPiece:
         self._stack = ExitStack()
 
     @property
+    def url(self) -> Url:
+        """Where the file is."""
+        return self.piece.url
+
+    @property
     def n_rows(self) -> int:
         """Rows of the piece, before any filter."""
         return self.piece.stop - self.piece.start
@@ -62,9 +68,10 @@ class OpenPiece:
         access = partition.access if isinstance(partition.access, Access) else Access()
         wanted = {f.name for f in (*partition.fields, *partition.predicate_fields)} - _PATHS
         try:
-            store = self._stack.enter_context(open_store(piece.url, access, piece.identity))
-            self._file = self._stack.enter_context(open_file(store))
-            self._table = describe_table(self._file, piece.table, names=wanted, resolve=partition.resolve)
+            self._file = self._stack.enter_context(open_source(piece.url, access, piece.identity))
+            self._table = describe_table(self._file, piece.table, names=wanted, resolve=partition.resolve, prepare=True)
+            columns = [column for name, column in self._table.columns.items() if name in wanted and not column.problem]
+            self._file.prepare(entry for column in columns for entry in column.entries)
         except NWBDaskError as error:
             self._stack.close()
             raise error.at(url=piece.name, path=piece.table) from error.__cause__
@@ -81,8 +88,14 @@ class OpenPiece:
     def read(self, fields: tuple[Field, ...], rows: Spans) -> list[pa.Array]:
         """Return each of `fields` at `rows` (numbers in the table, not in the piece), in the type of the field."""
         n_rows = int((rows[:, 1] - rows[:, 0]).sum())
+        stored = {field.name: column for field in fields if (column := self._stored(field, n_rows)) is not None}
+        file = self._file if self._kept is None else self._kept.over(self._file)
         try:
-            return [self._read(field, rows, n_rows) for field in fields]
+            arrays = dict(zip(stored, read_columns(file, [(one, rows) for one in stored.values()]), strict=True))
+            return [
+                conform(arrays[field.name], field) if field.name in stored else self._made(field, rows, n_rows)
+                for field in fields
+            ]
         except NWBDaskError as error:
             raise error.at(url=self.piece.name, path=self.piece.table) from error.__cause__
 
@@ -90,14 +103,17 @@ class OpenPiece:
         """Let go of the file until it is read again."""
         self._file.close()
 
-    def _read(self, field: Field, rows: Spans, n_rows: int) -> pa.Array:
+    def _stored(self, field: Field, n_rows: int) -> Column | None:
+        """Return the column to read for a field; None where nothing has to be read."""
+        column = None if field.name in _PATHS else self._table.columns.get(field.name)
+        if column is None or (n_rows == 0 and not column.problem):
+            return None
+        return _as_bytes(column, field)
+
+    def _made(self, field: Field, rows: Spans, n_rows: int) -> pa.Array:
         if field.name in _PATHS:
             return self._path_column(field.name, rows, n_rows)
-        column = self._table.columns.get(field.name)
-        if column is None or (n_rows == 0 and not column.problem):
-            return conform(pa.nulls(n_rows), field)
-        file = self._file if self._kept is None else self._kept.over(self._file)
-        return conform(read_column(file, _as_bytes(column, field), rows), field)
+        return conform(pa.nulls(n_rows), field)
 
     def _path_column(self, name: str, rows: Spans, n_rows: int) -> pa.Array:
         if name == NWB_PATH:

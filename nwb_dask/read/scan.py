@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Literal
 
-from nwb_dask.backends import File, open_file
+from nwb_dask.backends import File
 from nwb_dask.errors import (
     MalformedFileError,
     NWBDaskError,
@@ -21,12 +20,11 @@ from nwb_dask.model import PATH_COLUMNS, TABLE_INDEX, Table, parse_type
 from nwb_dask.plan.assemble import Found, Wish, assemble_scan
 from nwb_dask.plan.scan import Scan
 from nwb_dask.plan.split import parse_bytes
+from nwb_dask.read.concurrently import each_of
 from nwb_dask.read.describe import describe_table, list_tables, match_tables
 from nwb_dask.read.kept import KeptValues
-from nwb_dask.storage import Access, Named, expand_sources, make_access, open_store
-
-N_CONCURRENT = 16
-"""Files that are described at once when they are remote; local ones follow each other under HDF5's lock."""
+from nwb_dask.read.opening import open_source
+from nwb_dask.storage import Access, Named, expand_sources, make_access
 
 _N_SUGGESTING = 8
 """Files whose trees are read to say which tables exist, when none has the one asked for."""
@@ -170,16 +168,12 @@ def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def _describe_all(named: Sequence[Named], request: _Request) -> list[_Outcome]:
-    remote = [one for one in named if "://" in one.url and not one.url.startswith("file://")]
-    if len(remote) < 2:  # noqa: PLR2004  # nothing to do at once
-        return [_describe_one(one, request) for one in named]
-    with ThreadPoolExecutor(min(N_CONCURRENT, len(named)), thread_name_prefix="nwb-dask-describe") as pool:
-        return list(pool.map(lambda one: _describe_one(one, request), named))
+    return each_of(named, lambda one: _describe_one(one, request))
 
 
 def _describe_one(named: Named, request: _Request) -> _Outcome:
     try:
-        with open_store(named.url, request.access) as store, open_file(store) as file:
+        with open_source(named.url, request.access) as file:
             paths = dict.fromkeys(path for table in request.tables for path in match_tables(file, table))
             tables = []
             for path in paths:
@@ -188,7 +182,7 @@ def _describe_one(named: Named, request: _Request) -> _Outcome:
                     tables.append(described)
                     if request.kept is not None:
                         request.kept.keep(file, described)
-            return _Outcome(Found(store.source, named.name, named.typed, tuple(tables)))
+            return _Outcome(Found(file.source, named.name, named.typed, tuple(tables)))
     except (MalformedFileError, SourceNotFoundError) as error:
         if request.skip_corrupt:
             return _Outcome(reason=error.message, is_missing=isinstance(error, SourceNotFoundError))
@@ -199,7 +193,8 @@ def _describe_one(named: Named, request: _Request) -> _Outcome:
 
 def _table_or_none(file: File, path: str, request: _Request) -> Table | None:
     try:
-        return describe_table(file, path, names=request.names, resolve=request.resolve)
+        prepare = request.kept is not None
+        return describe_table(file, path, names=request.names, resolve=request.resolve, prepare=prepare)
     except PathNotFoundError as error:
         if error.path is not None and error.path != path:
             raise
@@ -215,7 +210,7 @@ def _no_table(label: str, lacking: Sequence[Found], found: Sequence[Found], acce
         return PathNotFoundError(message, url=first, path=label)
     known: dict[str, list[str]] = {}
     for one in found[:_N_SUGGESTING]:
-        with open_store(one.source.url, access) as store, open_file(store) as file:
+        with open_source(one.source.url, access) as file:
             for path in list_tables(file):
                 known.setdefault(path, []).append(one.name)
     where = first if len(lacking) == 1 else f"any of {len(lacking)} files, such as {first}"

@@ -16,6 +16,7 @@ from nwb_dask.model import Field
 from nwb_dask.plan import Partition, Scan
 from nwb_dask.plan.predicate import Node, columns_of
 from nwb_dask.plan.ragged import Spans, spans_of_rows
+from nwb_dask.read.concurrently import each_of
 from nwb_dask.read.kept import KeptValues
 from nwb_dask.read.piece import OpenPiece
 
@@ -81,25 +82,28 @@ def read_scan(
 def _read_pieces(partition: Partition, mask: MaskFunction | None, values: KeptValues | None = None) -> pa.Table:
     """Read what the predicate needs of each piece, evaluate it once for all, then read the rest of each."""
     with ExitStack() as stack:
-        opened = [stack.enter_context(OpenPiece(piece, partition, values)) for piece in partition.pieces]
+        opened = [OpenPiece(piece, partition, values) for piece in partition.pieces]
+        for one in opened:
+            stack.push(one)
+        each_of(opened, OpenPiece.__enter__)
         alone = len(opened) == 1
         if partition.predicate is None or mask is None:
             wanted = [_first_rows(one, partition) for one in opened]
-            pairs = zip(opened, wanted, strict=True)
-            parts = [_read_and_rest(one, partition.fields, rows, alone=alone) for one, rows in pairs]
+            parts = each_of(opened, lambda one, rows: _read_and_rest(one, partition.fields, rows, alone=alone), wanted)
             return _table(partition.fields, parts, n_rows=sum(int(stop - start) for ((start, stop),) in wanted))
         used = partition.predicate_fields
-        parts = [_read_and_rest(one, used, one.rows, alone=alone) for one in opened]
+        parts = each_of(opened, lambda one: _read_and_rest(one, used, one.rows, alone=alone))
         light = _table(used, parts, n_rows=sum(one.n_rows for one in opened))
         kept = np.asarray(mask(partition.predicate, light, used))
         if partition.limit is not None:
             kept = kept & (np.cumsum(kept) <= partition.limit)
         rest = tuple(field for field in partition.fields if field not in used)
-        parts, first = [], 0
+        survivors, first = [], 0
         for one in opened:
             rows = np.flatnonzero(kept[first : first + one.n_rows])
-            parts.append(_read_and_rest(one, rest, spans_of_rows(rows + one.piece.start), alone=alone))
+            survivors.append(spans_of_rows(rows + one.piece.start))
             first += one.n_rows
+        parts = each_of(opened, lambda one, spans: _read_and_rest(one, rest, spans, alone=alone), survivors)
     columns = _chosen(light, used, kept, partition.fields) | _columns(rest, parts)
     return _exactly(partition.fields, columns, int(np.count_nonzero(kept)))
 

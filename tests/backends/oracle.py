@@ -52,7 +52,9 @@ def converted(stored: Array, dtype: np.dtype[Any], file: h5py.File) -> Array:
     if h5py.check_ref_dtype(dtype) is h5py.RegionReference:
         return each(stored, lambda one: selected(file, one))
     if h5py.check_string_dtype(dtype) is None and h5py.check_vlen_dtype(dtype) is not None:
-        return each(stored, lambda one: np.asarray(one).astype(h5py.check_vlen_dtype(dtype).newbyteorder("=")))
+        base = h5py.check_vlen_dtype(dtype)
+        # h5py 3.16 hands out the bytes of other byte orders as they are, and calls them native.
+        return each(stored, lambda one: np.asarray(one).view(base).astype(base.newbyteorder("=")))
     if dtype.kind == "O":
         return stored
     plain = np.dtype(dtype.str) if dtype.subdtype is None else stored.dtype

@@ -9,6 +9,7 @@ from nwb_dask.index import Source, Url
 from nwb_dask.storage import Buffer, Store, make_access, open_store
 
 ACCESS = make_access(None)
+PAGE_BYTES = 4096
 
 
 class CountingStore:
@@ -31,8 +32,21 @@ class CountingStore:
         return self._store.size
 
     @property
+    def driver(self) -> None:
+        return None
+
+    @property
     def n_bytes(self) -> int:
         return sum(stop - start for start, stop in self.ranges)
+
+    @property
+    def data_ranges(self) -> list[tuple[int, int]]:
+        """What was read of values: the structure of a local file is read in pages."""
+        return [(start, stop) for start, stop in self.ranges if start % PAGE_BYTES or (stop - start) % PAGE_BYTES]
+
+    @property
+    def n_data_bytes(self) -> int:
+        return sum(stop - start for start, stop in self.data_ranges)
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
         self.ranges += ranges

@@ -2,48 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from h5py import h5d, h5o
 
-from nwb_dask.backends.handles import Handle, acquire, release
 from nwb_dask.backends.hdf5.boundary import Boundary
-from nwb_dask.backends.hdf5.chunks import read_chunked, read_contiguous
-from nwb_dask.backends.hdf5.index import Indexer, OpenArray, open_array
-from nwb_dask.backends.hdf5.limits import check_size, checked_shape, fill_value
-from nwb_dask.backends.hdf5.links import stored_path
-from nwb_dask.backends.hdf5.references import ReferencePaths
+from nwb_dask.backends.hdf5.compose import Wanted, collect_parts, compose_index, unresolved, with_attributes
+from nwb_dask.backends.hdf5.h5py_file import H5pyFile
+from nwb_dask.backends.hdf5.limits import checked_shape
+from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS, STORAGE_ERRORS
+from nwb_dask.backends.hdf5.pages import Pages
+from nwb_dask.backends.hdf5.paths import split_path
+from nwb_dask.backends.hdf5.reading import Reader, is_readable
+from nwb_dask.backends.hdf5.rounds import Task
+from nwb_dask.backends.hdf5.search import Search
 from nwb_dask.backends.hdf5.signature import check_signature
-from nwb_dask.backends.hdf5.spans import Spans, count, tidy
+from nwb_dask.backends.hdf5.spans import Spans, count, rows, tidy
+from nwb_dask.backends.hdf5.tree import Tree
 from nwb_dask.backends.hdf5.types import native_dtype
-from nwb_dask.backends.hdf5.values import read_values, to_native
+from nwb_dask.backends.known import GroupPart, Known
 from nwb_dask.backends.protocol import ByteSource
-from nwb_dask.errors import SourceChangedError, UnsupportedLayoutError
-from nwb_dask.index import ArrayEntry, FileIndex, Source
+from nwb_dask.errors import PathNotFoundError, UnsupportedLayoutError
+from nwb_dask.index import ArrayEntry, FileIndex, FilePath, GroupEntry, Source, basename
+
+_log = logging.getLogger(__name__)
 
 _Values = npt.NDArray[np.generic]
 
-_MAX_OPENED = 256
+_PAGE_BYTES = 64 * 1024
+"""Of a remote file. Larger pages save a round or two, and lose more on slow lines (5 to 100 ms, 6 to 90 MB/s)."""
+_GAP_BYTES = 256 * 1024
+_LOCAL_PAGE_BYTES = 4 * 1024
 
 
 class Hdf5File:
     """One open HDF5 file; see `backends.File`.
 
-    libhdf5 opens the file when its structure is first needed: contiguous data are read without it.
+    The own parser reads its structure, of a remote file in as many rounds as the structure is deep. What the parser
+    does not cover is read by h5py, object by object.
 
     Parameters
     ----------
     store : ByteSource
         The file's bytes; stays open when this is closed.
+    known : Known, optional
+        What is known of this version of the file; grows. What it does not hold is looked up.
     """
 
-    def __init__(self, store: ByteSource) -> None:
+    def __init__(self, store: ByteSource, known: Known | None = None) -> None:
         self._store = store
-        self._handle: Handle | None = None
+        self._is_remote = store.local_path is None
+        self._by_h5py = store.driver is not None
+        self.known = Known(store.source) if known is None else known
+        self._pages = Pages(
+            store.size,
+            store.read,
+            page_bytes=_PAGE_BYTES if self._is_remote else _LOCAL_PAGE_BYTES,
+            gap_bytes=_GAP_BYTES if self._is_remote else 0,
+            at_once=not self._is_remote,
+        )
+        self._tree = Tree(self.known, self._pages)
+        self._reader = Reader(store, self._tree.lookup, self._pages)
+        self._h5py = H5pyFile(store)
 
     @property
     def source(self) -> Source:
@@ -58,81 +82,116 @@ class Hdf5File:
         recursive: bool = False,
         attributes: frozenset[str] | None = None,
         array_attributes: frozenset[str] | None = None,
+        prepare: bool = False,
     ) -> FileIndex:
         """Return what is known of the object at `path` and of its members; see `backends.File.index`."""
+        wanted = Wanted(attributes, array_attributes)
+        self._tree.on_array = self._learner(names) if prepare and self._is_remote else _nothing
         with Boundary(self.source.url, path):
-            handle = self._open()
-            indexer = Indexer(self._store, handle, attributes, array_attributes)
-            found = indexer.index(path, names=names, recursive=recursive)
-            _remember(handle, indexer.opened)
-            return found
+            if self._by_h5py or (not self._is_remote and not recursive):
+                return self._h5py.index(path, wanted, names=names, recursive=recursive)
+            try:
+                return self._index(path, wanted, names=names, recursive=recursive)
+            except (*STORAGE_ERRORS, PathNotFoundError):
+                raise
+            except PARSER_ERRORS as exc:
+                check_signature(self._store)
+                _log.debug("%s of %r is read by h5py: %s", path, self.source.url, exc)
+            return self._h5py.index(path, wanted, names=names, recursive=recursive)
+
+    def _index(self, path: str, wanted: Wanted, *, names: Collection[str] | None, recursive: bool) -> FileIndex:
+        known, asked = self.known, "/" + "/".join(split_path(path))
+        if not self._is_remote:
+            self._tree.narrow(wanted.groups, wanted.arrays)
+        address, entry = self._tree.describe(asked, recursive=recursive)
+        self._reader.follow_references()
+        self._h5py.repair(known, self._tree.uncovered)
+        if entry is not None:
+            alone = GroupPart(GroupEntry(FilePath(""), {}, ()), {asked: entry})
+            Search(self._tree.lookup, unresolved([alone], wanted)).run(self._pages)
+            return FileIndex(known.source, {}, {asked: with_attributes(entry, wanted, known.paths)})
+        parts = collect_parts(known, asked, address, recursive=recursive)
+        Search(self._tree.lookup, unresolved(parts, wanted)).run(self._pages)
+        if self._is_remote:
+            every = (entry for part in parts for entry in part.arrays.values())
+            self._reader.learn([entry for entry in every if is_readable(entry)], present_only=True)
+        return compose_index(known, parts, wanted, names)
+
+    def _learner(self, names: Collection[str] | None) -> Callable[[ArrayEntry], Iterable[Task]]:
+        """Return what gives the work of preparing a dataset, if it or its index column is among `names`."""
+
+        def learn(entry: ArrayEntry) -> Iterable[Task]:
+            name = basename(entry.path)
+            chosen = names is None or name in names or any(name.startswith(f"{one}_index") for one in names)
+            return self._reader.learning(entry) if chosen and is_readable(entry) and entry.shape is not None else ()
+
+        return learn
+
+    def prepare(self, entries: Iterable[ArrayEntry]) -> None:
+        """Fetch what reading rows of `entries` will need, in as few rounds as for one; see `backends.File.prepare`."""
+        if self._is_remote and not self._by_h5py:
+            with Boundary(self.source.url, None):
+                self._reader.learn([entry for entry in entries if is_readable(entry) and entry.shape is not None])
 
     def read(self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None = None) -> _Values:
         """Return rows of the first axis of a dataset; see `backends.File.read`."""
+        return self.read_many([(entry, spans)])[0]
+
+    def read_many(self, requests: Sequence[tuple[ArrayEntry, npt.NDArray[np.int64] | None]]) -> list[_Values]:
+        """Return rows of many datasets, fetched together; see `backends.File.read_many`."""
+        out: list[_Values | None] = []
+        left: list[tuple[int, ArrayEntry, Spans]] = []
+        for entry, spans in requests:
+            wanted = self._wanted(entry, spans)
+            out.append(self._at_hand(entry, wanted))
+            if out[-1] is None:
+                left.append((len(out) - 1, entry, wanted))
+        for (at, entry, wanted), found in zip(left, self._read(left), strict=True):
+            values = found
+            if isinstance(values, Exception):
+                with Boundary(self.source.url, entry.path):
+                    values = self._read_with_h5py(entry, wanted, values)
+            out[at] = values if entry.shape else values.reshape(values.shape[1:])
+        return [values for values in out if values is not None]
+
+    def _wanted(self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None) -> Spans:
+        """Return tidy rows; a scalar is a single row until it is reshaped."""
         with Boundary(self.source.url, entry.path):
             _refuse_unread(entry)
             shape = checked_shape(entry)
         if entry.shape is None:
+            return np.empty((0, 2), np.int64)
+        return tidy(spans if shape else None, n_rows=shape[0] if shape else 1)
+
+    def _at_hand(self, entry: ArrayEntry, wanted: Spans) -> _Values | None:
+        """Return the values that need nothing of the file, or None."""
+        if entry.shape is None:
             return np.empty(0, native_dtype(entry.element))
-        # A scalar is a single row until it is reshaped.
-        wanted = tidy(spans if shape else None, n_rows=shape[0] if shape else 1)
         n_rows = count(wanted)
-        if not n_rows or 0 in shape:
+        if not n_rows or 0 in entry.shape:
             return _empty(entry, n_rows)
-        with Boundary(self.source.url, entry.path):
-            values = self._read(entry, wanted)
-            return values if shape else values.reshape(values.shape[1:])
+        kept = self.known.values.get(entry.path)
+        if kept is None or not entry.shape or n_rows == entry.shape[0]:
+            return kept
+        return kept[rows(wanted[:, 0], wanted[:, 1])]
 
-    def _read(self, entry: ArrayEntry, spans: Spans) -> _Values:
-        if entry.layout == "contiguous" and entry.offset is not None:
-            return to_native(read_contiguous(self._store, entry, spans, offset=entry.offset), entry.element)
-        opened = self._array(entry)
-        check_size(opened, entry, spans, file_bytes=self._store.size)
-        stored = None
-        if entry.layout == "chunked":
-            stored = read_chunked(self._store, opened, entry, spans)
-        elif entry.layout == "contiguous" and not entry.stored_bytes and entry.element.dtype is not None:
-            stored = _filled(opened, entry, spans)
-        if stored is not None:
-            return to_native(stored, entry.element)
-        handle = self._open()
-        return read_values(opened, entry, spans, ReferencePaths(handle.fid, handle.paths))
+    def _read(self, left: Sequence[tuple[int, ArrayEntry, Spans]]) -> list[_Values | Exception]:
+        own = [(entry, spans) for _, entry, spans in left if self._is_own(entry)]
+        found = iter(self._reader.read(own))
+        uncovered = UnsupportedLayoutError("its type or its storage is not covered by the own reader")
+        return [next(found) if self._is_own(entry) else uncovered for _, entry, _ in left]
 
-    def _array(self, entry: ArrayEntry) -> OpenArray:
-        handle = self._open()
-        opened = handle.opened.get(entry.path)
-        if not isinstance(opened, OpenArray):
-            # Described in this version of the file, so that no link on the way leads out of it.
-            did = h5o.open(handle.fid, stored_path(entry.path) or b"/")
-            if not isinstance(did, h5d.DatasetID):
-                raise SourceChangedError("is no dataset any more; plan again")
-            opened = open_array(did)
-            _remember(handle, {entry.path: opened})
-        if opened.shape != entry.shape or opened.stored.element != entry.element:
-            raise SourceChangedError("has another shape or type than was planned; plan again")
-        return opened
+    def _is_own(self, entry: ArrayEntry) -> bool:
+        return is_readable(entry) and not self._by_h5py
 
-    def _open(self) -> Handle:
-        handle = self._handle
-        if handle is None:
-            try:
-                handle = acquire(self._store)
-            except OSError:
-                # Says more than libhdf5 if the file is something else.
-                check_signature(self._store)
-                raise
-            if self._handle is not None:
-                # Another thread was faster.
-                release(handle, self._store)
-            else:
-                self._handle = handle
-        return self._handle or handle
+    def _read_with_h5py(self, entry: ArrayEntry, wanted: Spans, reason: Exception) -> _Values:
+        """Return what h5py reads where the own reader could not."""
+        _log.debug("%s of %r is read by h5py: %s", entry.path, self.source.url, reason)
+        return self._h5py.read(entry, wanted)
 
     def close(self) -> None:
         """Give up the file; more than once is harmless. The store stays open."""
-        handle, self._handle = self._handle, None
-        if handle is not None:
-            release(handle, self._store)
+        self._h5py.close()
 
     def __enter__(self) -> Self:
         return self
@@ -144,10 +203,8 @@ class Hdf5File:
         return f"Hdf5File({self.source.url!r})"
 
 
-def _remember(handle: Handle, opened: dict[str, OpenArray]) -> None:
-    """Keep datasets open for whoever reads them next, as long as the file stays open."""
-    if len(handle.opened) + len(opened) <= _MAX_OPENED:
-        handle.opened.update(opened)
+def _nothing(_entry: ArrayEntry) -> Iterable[Task]:
+    return ()
 
 
 def _refuse_unread(entry: ArrayEntry) -> None:
@@ -161,11 +218,3 @@ def _refuse_unread(entry: ArrayEntry) -> None:
 def _empty(entry: ArrayEntry, n_rows: int) -> _Values:
     dtype = native_dtype(entry.element)
     return np.empty((n_rows, *(entry.shape or ())[1:], *dtype.shape), dtype.base)
-
-
-def _filled(opened: OpenArray, entry: ArrayEntry, spans: Spans) -> _Values | None:
-    """Return rows that were never written."""
-    fill, dtype = fill_value(opened), entry.element.dtype
-    if fill is None or dtype is None:
-        return None
-    return np.broadcast_to(fill, (count(spans), *(entry.shape or ())[1:], *dtype.shape)).copy()

@@ -34,13 +34,6 @@ def checked_shape(entry: ArrayEntry) -> tuple[int, ...]:
     return shape
 
 
-def check_contiguous(n_rows: int, row_bytes: int, offset: int, *, file_bytes: int) -> None:
-    """Raise unless rows that are stored one after the other lie within the file."""
-    if offset < 0 or offset + n_rows * row_bytes > file_bytes:
-        message = f"truncated: data of {n_rows * row_bytes} bytes at {offset} reach past the end at {file_bytes}"
-        raise MalformedFileError(message)
-
-
 def check_size(opened: OpenArray, entry: ArrayEntry, spans: Spans, *, file_bytes: int) -> None:
     """Raise unless the file can hold the rows that are asked for, or they are not too many to make up.
 

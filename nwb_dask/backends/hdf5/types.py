@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from h5py import h5t
@@ -36,7 +36,10 @@ class StoredType:
 def stored_type(tid: h5t.TypeID) -> StoredType:
     """Return the type that `tid` stands for; ``"unsupported"`` with a reason rather than an error."""
     try:
-        return _stored(tid, 0)
+        stored = _stored(tid, 0)
+        if stored.exact or stored.element.dtype is None or stored.element.kind == "string":
+            return stored
+        return StoredType(replace(stored.element, exact=False), exact=False)
     except H5PY_ERRORS as exc:
         return _unsupported(f"its datatype is damaged: {exc}")
 
@@ -82,7 +85,7 @@ def _integer(tid: h5t.TypeIntegerID, _depth: int) -> StoredType:
             return _unsupported(f"integers of {size} bytes")
         kind = "uint" if sign == h5t.SGN_NONE else "int"
         dtype = np.dtype(f"{_ORDERS[order]}{kind[0]}{size}")
-        _numbers[key] = StoredType(ElementType("uint" if kind == "uint" else "int", dtype), exact)
+        _numbers[key] = StoredType(ElementType("uint" if kind == "uint" else "int", dtype, size=size), exact)
     return _numbers[key]
 
 
@@ -96,7 +99,7 @@ def _float(tid: h5t.TypeFloatID, _depth: int) -> StoredType:
             return _unsupported(f"floating point of {8 * size} bits in an extended format")
         return StoredType(ElementType("float", dtype.newbyteorder("=")), exact=False)
     if key not in _numbers:
-        _numbers[key] = StoredType(ElementType("float", np.dtype(f"{_ORDERS[order]}f{size}")), exact=True)
+        _numbers[key] = StoredType(ElementType("float", np.dtype(f"{_ORDERS[order]}f{size}"), size=size), exact=True)
     return _numbers[key]
 
 
@@ -107,18 +110,20 @@ def _string(tid: h5t.TypeStringID, _depth: int) -> StoredType:
     if tid.is_variable_str():
         return _TEXT
     exact = tid.get_strpad() == h5t.STR_NULLPAD
-    return StoredType(ElementType("string", np.dtype(f"S{tid.get_size()}")), exact)
+    size = tid.get_size()
+    # Without a size where libhdf5 has to take padding away.
+    return StoredType(ElementType("string", np.dtype(f"S{size}"), size=size if exact else 0), exact)
 
 
 def _bitfield(tid: h5t.TypeBitfieldID, _depth: int) -> StoredType:
     size = tid.get_size()
     if size not in _INTEGER_SIZES:
         return _unsupported(f"a bit field of {size} bytes")
-    return StoredType(ElementType("uint", np.dtype(f"{_ORDERS[tid.get_order()]}u{size}")), exact=True)
+    return StoredType(ElementType("uint", np.dtype(f"{_ORDERS[tid.get_order()]}u{size}"), size=size), exact=True)
 
 
 def _opaque(tid: h5t.TypeOpaqueID, _depth: int) -> StoredType:
-    return StoredType(ElementType("bytes", np.dtype(f"V{tid.get_size()}")), exact=True)
+    return StoredType(ElementType("bytes", np.dtype(f"V{tid.get_size()}"), size=tid.get_size()), exact=True)
 
 
 _REFERENCE = StoredType(ElementType("reference"), exact=False)
@@ -139,8 +144,8 @@ def _enum(tid: h5t.TypeEnumID, depth: int) -> StoredType:
         return _unsupported(f"an enumeration over {base.element.reason or base.element.kind}")
     members = tuple((tid.get_member_name(i).decode(), int(tid.get_member_value(i))) for i in range(tid.get_nmembers()))
     if set(members) == _BOOLEAN:
-        return StoredType(ElementType("bool", base.element.dtype, members), base.exact)
-    return StoredType(ElementType("enum", base.element.dtype, members), base.exact)
+        return StoredType(ElementType("bool", base.element.dtype, members, size=base.element.size), base.exact)
+    return StoredType(ElementType("enum", base.element.dtype, members, size=base.element.size), base.exact)
 
 
 def _sequence(tid: h5t.TypeVlenID, depth: int) -> StoredType:
@@ -156,7 +161,8 @@ def _array(tid: h5t.TypeArrayID, depth: int) -> StoredType:
     if base.element.dtype is None or base.element.kind in {"compound", "array"}:
         return _unsupported(f"arrays of {base.element.reason or base.element.kind} in each element")
     dtype = np.dtype((base.element.dtype, shape))
-    return StoredType(ElementType("array", dtype, base=base.element, shape=shape), base.exact)
+    element = ElementType("array", dtype, base=base.element, shape=shape, size=dtype.itemsize)
+    return StoredType(element, base.exact)
 
 
 def _compound(tid: h5t.TypeCompoundID, depth: int) -> StoredType:
@@ -174,13 +180,16 @@ def _compound(tid: h5t.TypeCompoundID, depth: int) -> StoredType:
         dtype = half.dtype
         if dtype is not None and dtype.itemsize in (4, 8) and offsets == [0, dtype.itemsize]:
             complex_dtype = np.dtype(f"{dtype.str[0]}c{2 * dtype.itemsize}")
-            return StoredType(ElementType("complex", complex_dtype), tid.get_size() == complex_dtype.itemsize)
+            element = ElementType("complex", complex_dtype, size=complex_dtype.itemsize)
+            return StoredType(element, tid.get_size() == complex_dtype.itemsize)
     fields = tuple((name, member.element) for name, member in zip(names, members, strict=True))
     formats = [member.element.dtype for member in members]
     if any(dtype is None for dtype in formats):
         return StoredType(ElementType("compound", fields=fields), exact=False)
     packed = {"names": names, "formats": formats, "offsets": offsets, "itemsize": tid.get_size()}
-    return StoredType(ElementType("compound", np.dtype(packed), fields=fields), exact)  # type: ignore[call-overload]  # numpy's stub wants the literal dict
+    whole: np.dtype[np.generic] = np.dtype(packed)  # type: ignore[call-overload]  # numpy's stub wants the literal dict
+    element = ElementType("compound", whole, fields=fields, size=whole.itemsize, offsets=tuple(offsets))
+    return StoredType(element, exact)
 
 
 def _complex(tid: h5t.TypeComplexID, depth: int) -> StoredType:
@@ -188,7 +197,8 @@ def _complex(tid: h5t.TypeComplexID, depth: int) -> StoredType:
     dtype = base.element.dtype
     if base.element.kind != "float" or dtype is None or dtype.itemsize not in (4, 8):
         return _unsupported("complex numbers in an extended format")
-    return StoredType(ElementType("complex", np.dtype(f"{dtype.str[0]}c{2 * dtype.itemsize}")), base.exact)
+    whole = np.dtype(f"{dtype.str[0]}c{2 * dtype.itemsize}")
+    return StoredType(ElementType("complex", whole, size=whole.itemsize), base.exact)
 
 
 _READERS: dict[int, Callable[[h5t.TypeID, int], StoredType]] = {

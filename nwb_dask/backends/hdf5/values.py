@@ -176,7 +176,8 @@ def _converted(
     if element.kind == "sequence" and element.base is not None:
         flat = np.empty(block.size, object)
         for i, item in enumerate(block.reshape(-1)):
-            flat[i] = to_native(np.asarray(item, element.base.dtype), element.base)
+            # h5py 3.16 hands out the bytes of other byte orders as they are, and calls them native.
+            flat[i] = to_native(np.asarray(item).view(element.base.dtype or item.dtype), element.base)
         return flat.reshape(block.shape)
     return block if holds_objects(element) else to_native(block, element)
 

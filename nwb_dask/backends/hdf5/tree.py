@@ -1,0 +1,301 @@
+"""Finds groups and datasets of a file with the own parser, and keeps what it finds in a `Known`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from nwb_dask.backends.hdf5.format.layout import describe_array
+from nwb_dask.backends.hdf5.format.object_header import (
+    Message,
+    kind_of,
+    read_messages,
+)
+from nwb_dask.backends.hdf5.format.space import gather
+from nwb_dask.backends.hdf5.lookup import Found, Lookup
+from nwb_dask.backends.hdf5.object_attributes import (
+    PARSER_ERRORS,
+    STORAGE_ERRORS,
+    names_by_address,
+    near_paths,
+    read_attributes,
+    with_near,
+)
+from nwb_dask.backends.hdf5.pages import Pages
+from nwb_dask.backends.hdf5.paths import split_path, stored_name
+from nwb_dask.backends.hdf5.rounds import Task, run
+from nwb_dask.backends.hdf5.scout import scout_task
+from nwb_dask.backends.known import Depth, GroupPart, Known
+from nwb_dask.errors import MalformedFileError, NWBDaskError, UnsupportedLayoutError
+from nwb_dask.index import ArrayEntry, AttributeValue, FilePath, GroupEntry, join
+
+_log = logging.getLogger(__name__)
+
+_MAX_GROUPS = 200_000
+"""Groups described in one go; hard links that form a lattice make a few groups look like many."""
+
+
+class _Above(NamedTuple):
+    """The groups that a group is in, the nearest first."""
+
+    address: int
+    above: _Above | None
+
+    def holds(self, address: int) -> bool:
+        """Return whether a group is one of these: then its links lead in a circle."""
+        here: _Above | None = self
+        while here is not None:
+            if here.address == address:
+                return True
+            here = here.above
+        return False
+
+
+@dataclass(slots=True)
+class _Members:
+    """The members of a group that is being described."""
+
+    part: GroupPart
+    left: int
+    soft: dict[str, int] = field(default_factory=dict)
+    """What members that are soft links lead to."""
+    arrays: dict[str, ArrayEntry] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+class Tree:
+    """The structure of one file, read in rounds.
+
+    Parameters
+    ----------
+    known : Known
+        What is known already; grows.
+    pages : Pages
+        The file's bytes.
+    """
+
+    def __init__(self, known: Known, pages: Pages) -> None:
+        self.lookup = Lookup(known, pages)
+        self.known = known
+        self._pages = pages
+        self._n_groups = 0
+        self._of_groups: frozenset[str] | None = None
+        self._of_arrays: frozenset[str] | None = None
+        self.on_array: Callable[[ArrayEntry], Iterable[Task]] = lambda _entry: ()
+        """Work that is to be done meanwhile for each dataset that is met, before its attributes are known."""
+        self.uncovered: dict[str, str] = {}
+        """Paths of objects that the parser could not read, with the reason; h5py may."""
+
+    def narrow(self, of_groups: frozenset[str] | None, of_arrays: frozenset[str] | None) -> None:
+        """From here on read only these attributes of groups and datasets (None: all), and forget what was read.
+
+        What is known is then not complete: for a file that is not kept by anyone.
+        """
+        if (self._of_groups, self._of_arrays) != (of_groups, of_arrays):
+            self._of_groups, self._of_arrays = of_groups, of_arrays
+            self.known.parts.clear()
+
+    def describe(self, path: str, *, recursive: bool) -> tuple[int, ArrayEntry | None]:
+        """Learn the object at `path` and its members; everything below too if `recursive`.
+
+        Parameters
+        ----------
+        path : str
+            Absolute; what is found stands in `Known.parts` under this path, whatever links it leads through.
+
+        Returns
+        -------
+        address : int
+            Of the object.
+        entry : ArrayEntry or None
+            The dataset at `path`; None for a group.
+
+        Raises
+        ------
+        PathNotFoundError
+            If nothing is at `path`.
+        UnsupportedLayoutError
+            If it leads through an external link.
+        MalformedFileError
+            If the file is broken on the way.
+        """
+        seen: list[tuple[int, ArrayEntry | None]] = []
+        asked = "/" + "/".join(split_path(path))
+        self._n_groups = 0
+
+        def start() -> Iterable[Task]:
+            found = self.lookup.find(asked)
+            part = self.known.parts.get(asked)
+            if part is None or part.depth == "links":
+                entry = self._alone(asked, found)
+                if entry is not None:
+                    seen.append((found.address, entry))
+                    return ()
+            seen.append((found.address, None))
+            return [self._group_task(asked, found.address, "members", None, recursive=recursive)]
+
+        tasks: list[Task] = [start]
+        if not recursive and asked not in self.known.parts:
+            names = [stored_name(name) for name in split_path(asked)]
+            tasks.append(scout_task(lambda: self.lookup.space, lambda: self.lookup.root_table, names))
+        run(tasks, self._pages)
+        return seen[0]
+
+    def _alone(self, asked: str, found: Found) -> ArrayEntry | None:
+        """Return the dataset that was found, or None for a group."""
+        parent, _, name = asked.rpartition("/")
+        part = self.known.parts.get(parent or "/")
+        if part is not None and name in part.arrays:
+            return part.arrays[name]
+        messages = read_messages(self.lookup.space, found.address)
+        kind = kind_of(messages)
+        if kind == "datatype":
+            raise UnsupportedLayoutError(f"{asked} is a named datatype, which holds no data", path=asked)
+        if kind == "group":
+            return None
+        values = self._attributes(messages, asked, {}, self._of_arrays)
+        return describe_array(self.lookup.space, messages, FilePath(asked), values)
+
+    def _group_task(self, path: str, address: int, to: Depth, above: _Above | None, *, recursive: bool) -> Task:
+        """Return the work of describing a group, and what is below it."""
+        here = _Above(address, above)
+
+        def task() -> Iterable[Task]:
+            if above is not None and above.holds(address):
+                return ()
+            part = self.known.parts.get(path)
+            if part is None or part.depth == "links":
+                if self._n_groups > _MAX_GROUPS:
+                    raise MalformedFileError(f"damaged: it seems to have more than {_MAX_GROUPS} groups", path=path)
+                part = self._attributed(path, address)
+                self._n_groups += 1
+                self.lookup.keep(part)
+            if to == "attributes":
+                return ()
+            if part.depth == "members":
+                return self._below(part, here, recursive=recursive)
+            names = [*part.addresses, *(name for name, link in part.group.links.items() if link.filename is None)]
+            members = _Members(part, len(names))
+            if not names:
+                self._finish(members)
+            return [self._member_task(members, name, here, recursive=recursive) for name in names]
+
+        return task if above is None else self._guarded(task, path, lambda _reason: None)
+
+    def _attributed(self, path: str, address: int) -> GroupPart:
+        problems: dict[str, str] = {}
+        links: list[GroupPart] = []
+        values: list[Mapping[str, AttributeValue]] = []
+        calls: list[Callable[[], None]] = [
+            lambda: links.append(self.lookup.linked(path, self.lookup.with_links(address))),
+            lambda: values.append(
+                self._attributes(read_messages(self.lookup.space, address), path, problems, self._of_groups)
+            ),
+        ]
+        gather(calls)
+        part = links[-1]
+        near = names_by_address(part.addresses, {})
+        group = replace(part.group, attributes=near_paths(values[-1], path, near))
+        return replace(part, group=group, problems=problems, depth="attributes")
+
+    def _below(self, part: GroupPart, here: _Above, *, recursive: bool) -> list[Task]:
+        """Return the work that is left below a group whose members are known."""
+        path = part.group.path
+        to: Depth = "members" if recursive else "attributes"
+        return [
+            self._group_task(join(path, name), address, to, here, recursive=recursive)
+            for name, address in part.addresses.items()
+            if name not in part.arrays and join(path, name) not in part.problems
+        ]
+
+    def _member_task(self, members: _Members, name: str, here: _Above, *, recursive: bool) -> Task:
+        group = members.part.group
+        path = join(group.path, name)
+        is_hard = name in members.part.addresses
+
+        def task() -> Iterable[Task]:
+            address = members.part.addresses[name] if is_hard else self._target(group, name)
+            messages = read_messages(self.lookup.space, address)
+            kind = kind_of(messages)
+            if not is_hard:
+                members.soft[name] = address
+            if kind == "array":
+                entry = describe_array(self.lookup.space, messages, path, {})
+                attributes = self._attribute_task(members, name, entry, messages)
+                return [self._guarded(attributes, path, fail), *self.on_array(entry)]
+            following: list[Task] = []
+            if kind == "datatype":
+                members.problems[path] = "it is a named datatype, which holds no data"
+            elif is_hard or not recursive:
+                to: Depth = "members" if is_hard and recursive else "attributes"
+                following = [self._group_task(path, address, to, here, recursive=recursive)]
+            self._one_less(members)
+            return following
+
+        def fail(reason: str) -> None:
+            members.problems[path] = reason
+            self._one_less(members)
+
+        return self._guarded(task, path, fail)
+
+    def _attribute_task(
+        self, members: _Members, name: str, entry: ArrayEntry, messages: tuple[Message, ...]
+    ) -> Callable[[], Iterable[Task]]:
+        def task() -> Iterable[Task]:
+            problems: dict[str, str] = {}
+            values = self._attributes(messages, entry.path, problems, self._of_arrays)
+            members.arrays[name] = replace(entry, attributes=values)
+            members.problems.update(problems)
+            self._one_less(members)
+            return ()
+
+        return task
+
+    def _target(self, group: GroupEntry, name: str) -> int:
+        """Return the address of what a soft link leads to."""
+        link = group.links[name]
+        start = "" if link.target.startswith("/") else self.lookup.find(group.path).path
+        return self.lookup.find(f"{start}/{link.target}").address
+
+    def _guarded(self, task: Callable[[], Iterable[Task]], path: str, fail: Callable[[str], None]) -> Task:
+        """Return the task with its errors noted: one object that cannot be read does not hide the others."""
+
+        def guarded() -> Iterable[Task]:
+            try:
+                return task()
+            except STORAGE_ERRORS:
+                raise
+            except PARSER_ERRORS as exc:
+                reason = exc.message if isinstance(exc, NWBDaskError) else f"damaged: {exc}"
+                _log.debug("%s is not covered by the parser: %s", path, reason)
+                self.uncovered[path] = reason
+                fail(reason)
+                return ()
+
+        return guarded
+
+    def _one_less(self, members: _Members) -> None:
+        members.left -= 1
+        if not members.left:
+            self._finish(members)
+
+    def _finish(self, members: _Members) -> None:
+        """Keep a group whose members have all been looked at, in the order of its links."""
+        part = members.part
+        near = names_by_address(part.addresses, members.soft)
+        arrays = {
+            name: with_near(members.arrays[name], part.group.path, near)
+            for name in part.group.members
+            if name in members.arrays
+        }
+        problems = {**part.problems, **members.problems}
+        self.lookup.keep(replace(part, arrays=arrays, problems=problems, depth="members"))
+
+    def _attributes(
+        self, messages: tuple[Message, ...], path: str, problems: dict[str, str], names: frozenset[str] | None
+    ) -> Mapping[str, AttributeValue]:
+        values, failed = read_attributes(self.lookup.space, lambda: self.lookup.heap, messages, names)
+        problems.update({f"{path}@{name}": reason for name, reason in failed.items()})
+        return values

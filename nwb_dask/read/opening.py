@@ -1,0 +1,49 @@
+"""Opens one file for reading: its bytes, and what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nwb_dask.backends import File, open_file
+from nwb_dask.catalog import index_cache
+from nwb_dask.errors import SourceChangedError
+from nwb_dask.index import Identity, Url
+from nwb_dask.storage import Access, open_store
+
+
+@contextmanager
+def open_source(url: Url, access: Access, expected: Identity | None = None) -> Iterator[File]:
+    """Return the open file at `url`, for the length of the block.
+
+    What is found out about a remote file is kept, so that it need not be found out again while the file is the same
+    (`catalog.IndexCache`). Local files are parsed anew: that is as fast as reading a cache.
+
+    Parameters
+    ----------
+    url : Url
+        Where it is.
+    access : Access
+        How to reach it.
+    expected : Identity, optional
+        The version that was planned; any other raises `SourceChangedError` when it is read. Without it, one request
+        tells whether a file that is known has changed.
+    """
+    if url.startswith(("/", "file://")) or "://" not in url:
+        with open_store(url, access, expected) as store, open_file(store) as file:
+            yield file
+        return
+    cache = index_cache()
+    known = cache.find(url, expected)
+    cached = None if known is None else known.source.identity
+    with open_store(url, access, expected, cached=cached if expected is None else None) as store:
+        if known is not None and store.source.identity != known.source.identity:
+            known = None
+        with open_file(store, known) as file:
+            try:
+                yield file
+            except SourceChangedError:
+                cache.forget(url)
+                raise
+            finally:
+                cache.keep(file.known)

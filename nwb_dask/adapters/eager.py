@@ -10,7 +10,15 @@ import numpy as np
 
 from nwb_dask.model import TABLE_INDEX, Field, path_fields
 from nwb_dask.plan.filters import Filters, named_columns
-from nwb_dask.read import KeptValues, MaskFunction, checked_label, checked_names, read_scan, scan_sources
+from nwb_dask.read import (
+    KeptValues,
+    MaskFunction,
+    checked_label,
+    checked_names,
+    read_scan,
+    read_trusting,
+    scan_sources,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,33 +136,37 @@ def read_table(
     wanted = None if columns is None else list(checked_names("columns", columns))
     filtered = named_columns(filters)
     extra = () if filtered is None else (*sorted(filtered), *((named,) if named else ()))
-    kept = KeptValues()
-    scan = scan_sources(
-        source,
-        table,
-        columns=None if filtered is None else wanted,
-        extra=extra,
-        storage_options=storage_options,
-        schema_overrides=schema_overrides,
-        missing_columns=missing_columns,
-        missing_table=missing_table,
-        errors=errors,
-        include_path_columns=include_path_columns,
-        resolve=resolve,
-        kept=kept,
-    )
-    predicate = scan.predicate(filters)
-    shown = _shown(scan.fields, wanted, include_path_columns=include_path_columns)
-    mask: MaskFunction = import_module(_MASKS[engine]).mask
-    label = scan.label(named or TABLE_INDEX)
-    read = shown if engine != "pandas" or label in shown else (*shown, label)
-    rows = read_scan(scan, read, predicate, mask, kept)
-    if engine == "pandas":
-        return _pandas(rows, shown, label, is_numbered=named is None)
-    if engine == "polars":
-        polars_frame: pl.DataFrame = import_module("nwb_dask.adapters.polars_frame").to_polars(rows, shown)
-        return polars_frame
-    return rows
+
+    def read() -> pd.DataFrame | pl.DataFrame | pa.Table:
+        kept = KeptValues()
+        scan = scan_sources(
+            source,
+            table,
+            columns=None if filtered is None else wanted,
+            extra=extra,
+            storage_options=storage_options,
+            schema_overrides=schema_overrides,
+            missing_columns=missing_columns,
+            missing_table=missing_table,
+            errors=errors,
+            include_path_columns=include_path_columns,
+            resolve=resolve,
+            kept=kept,
+        )
+        predicate = scan.predicate(filters)
+        shown = _shown(scan.fields, wanted, include_path_columns=include_path_columns)
+        mask: MaskFunction = import_module(_MASKS[engine]).mask
+        label = scan.label(named or TABLE_INDEX)
+        read = shown if engine != "pandas" or label in shown else (*shown, label)
+        rows = read_scan(scan, read, predicate, mask, kept)
+        if engine == "pandas":
+            return _pandas(rows, shown, label, is_numbered=named is None)
+        if engine == "polars":
+            polars_frame: pl.DataFrame = import_module("nwb_dask.adapters.polars_frame").to_polars(rows, shown)
+            return polars_frame
+        return rows
+
+    return read_trusting(read)
 
 
 def _shown(fields: tuple[Field, ...], wanted: list[str] | None, *, include_path_columns: bool) -> tuple[Field, ...]:

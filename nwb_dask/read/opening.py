@@ -9,6 +9,7 @@ from nwb_dask.backends import File, open_file
 from nwb_dask.catalog import index_cache
 from nwb_dask.errors import SourceChangedError
 from nwb_dask.index import Identity, Url
+from nwb_dask.read.trust import active_trust
 from nwb_dask.storage import Access, open_store
 
 
@@ -35,8 +36,11 @@ def open_source(url: Url, access: Access, expected: Identity | None = None) -> I
         return
     cache = index_cache()
     known = cache.find(url, expected)
-    cached = None if known is None else known.source.identity
-    with open_store(url, access, expected, cached=cached if expected is None else None) as store:
+    cached, trust = None if known is None or expected is not None else known.source.identity, active_trust()
+    if trust is not None and cached is not None:
+        trust.take(url, cached, access)
+        expected, cached = cached, None
+    with open_store(url, access, expected, cached=cached) as store:
         if known is not None and store.source.identity != known.source.identity:
             known = None
         with open_file(store, known) as file:
@@ -46,4 +50,6 @@ def open_source(url: Url, access: Access, expected: Identity | None = None) -> I
                 cache.forget(url)
                 raise
             finally:
+                if trust is not None and store.is_confirmed:
+                    trust.confirm(url, store.source.identity)
                 cache.keep(file.known)

@@ -43,6 +43,7 @@ class LocalStore:
     __slots__ = ("_fd", "_mtime_ns", "is_unchanged", "local_path", "size", "source")
 
     driver = None
+    is_confirmed = True
 
     def __init__(self, url: Url, *, path: str, expected: Identity | None, cached: Identity | None = None) -> None:
         self._fd = -1

@@ -75,6 +75,11 @@ class RemoteStore:
         self.size = identity.size
 
     @property
+    def is_confirmed(self) -> bool:
+        """Whether an answer has shown that the file is this version."""
+        return self._had_access or self.is_unchanged
+
+    @property
     def driver(self) -> Driver | None:
         """What h5py shall read the file with, if ``engine="ros3"`` says so."""
         return self._engine.driver

@@ -35,6 +35,10 @@ class Store(Protocol):
         """Whether the file is of the version that `open_store` was given as `cached`; False if none was given."""
 
     @property
+    def is_confirmed(self) -> bool:
+        """Whether an answer has shown that the file is this version; a file that is `expected` is believed to be."""
+
+    @property
     def driver(self) -> Driver | None:
         """What h5py shall read the file with instead, where ``engine="ros3"`` was chosen; None else."""
 

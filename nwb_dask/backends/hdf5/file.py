@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ from nwb_dask.backends.hdf5.boundary import Boundary
 from nwb_dask.backends.hdf5.compose import Wanted, collect_parts, compose_index, unresolved, with_attributes
 from nwb_dask.backends.hdf5.h5py_file import H5pyFile
 from nwb_dask.backends.hdf5.limits import checked_shape
+from nwb_dask.backends.hdf5.lookup import Lookup
 from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS, STORAGE_ERRORS
 from nwb_dask.backends.hdf5.pages import Pages
 from nwb_dask.backends.hdf5.paths import split_path
@@ -32,6 +33,9 @@ from nwb_dask.index import ArrayEntry, FileIndex, FilePath, GroupEntry, Source, 
 _log = logging.getLogger(__name__)
 
 _Values = npt.NDArray[np.generic]
+
+OnArray: TypeAlias = "Callable[[ArrayEntry], Iterable[Task]]"
+"""Gives the work that a dataset causes when it is met."""
 
 _PAGE_BYTES = 64 * 1024
 """Of a remote file. Larger pages save a round or two, and lose more on slow lines (5 to 100 ms, 6 to 90 MB/s)."""
@@ -65,8 +69,8 @@ class Hdf5File:
             gap_bytes=_GAP_BYTES if self._is_remote else 0,
             at_once=not self._is_remote,
         )
-        self._tree = Tree(self.known, self._pages)
-        self._reader = Reader(store, self._tree.lookup, self._pages)
+        self._lookup = Lookup(self.known, self._pages)
+        self._reader = Reader(store, self._lookup, self._pages)
         self._h5py = H5pyFile(store)
 
     @property
@@ -86,12 +90,12 @@ class Hdf5File:
     ) -> FileIndex:
         """Return what is known of the object at `path` and of its members; see `backends.File.index`."""
         wanted = Wanted(attributes, array_attributes)
-        self._tree.on_array = self._learner(names) if prepare and self._is_remote else _nothing
+        on_array = self._learner(names) if prepare and self._is_remote else _nothing
         with Boundary(self.source.url, path):
             if self._by_h5py or (not self._is_remote and not recursive):
                 return self._h5py.index(path, wanted, names=names, recursive=recursive)
             try:
-                return self._index(path, wanted, names=names, recursive=recursive)
+                return self._index(path, wanted, on_array, names=names, recursive=recursive)
             except (*STORAGE_ERRORS, PathNotFoundError):
                 raise
             except PARSER_ERRORS as exc:
@@ -99,25 +103,29 @@ class Hdf5File:
                 _log.debug("%s of %r is read by h5py: %s", path, self.source.url, exc)
             return self._h5py.index(path, wanted, names=names, recursive=recursive)
 
-    def _index(self, path: str, wanted: Wanted, *, names: Collection[str] | None, recursive: bool) -> FileIndex:
-        known, asked = self.known, "/" + "/".join(split_path(path))
-        if not self._is_remote:
-            self._tree.narrow(wanted.groups, wanted.arrays)
-        address, entry = self._tree.describe(asked, recursive=recursive)
+    def _index(
+        self, path: str, wanted: Wanted, on_array: OnArray, *, names: Collection[str] | None, recursive: bool
+    ) -> FileIndex:
+        asked = "/" + "/".join(split_path(path))
+        # What is known of a remote file is kept, and complete; a local one is read as far as it is asked for.
+        lookup = self._lookup if self._is_remote else Lookup(Known(self.source), self._pages)
+        tree = Tree(lookup, self._pages, Wanted(None, None) if self._is_remote else wanted, on_array)
+        address, entry = tree.describe(asked, recursive=recursive)
+        known = lookup.known
         self._reader.follow_references()
-        self._h5py.repair(known, self._tree.uncovered)
+        self._h5py.repair(known, tree.uncovered)
         if entry is not None:
             alone = GroupPart(GroupEntry(FilePath(""), {}, ()), {asked: entry})
-            Search(self._tree.lookup, unresolved([alone], wanted)).run(self._pages)
+            Search(lookup, unresolved([alone], wanted)).run(self._pages)
             return FileIndex(known.source, {}, {asked: with_attributes(entry, wanted, known.paths)})
         parts = collect_parts(known, asked, address, recursive=recursive)
-        Search(self._tree.lookup, unresolved(parts, wanted)).run(self._pages)
+        Search(lookup, unresolved(parts, wanted)).run(self._pages)
         if self._is_remote:
             every = (entry for part in parts for entry in part.arrays.values())
             self._reader.learn([entry for entry in every if is_readable(entry)], present_only=True)
         return compose_index(known, parts, wanted, names)
 
-    def _learner(self, names: Collection[str] | None) -> Callable[[ArrayEntry], Iterable[Task]]:
+    def _learner(self, names: Collection[str] | None) -> OnArray:
         """Return what gives the work of preparing a dataset, if it or its index column is among `names`."""
 
         def learn(entry: ArrayEntry) -> Iterable[Task]:

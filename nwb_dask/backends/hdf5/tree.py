@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from nwb_dask.backends.hdf5.compose import Wanted
 from nwb_dask.backends.hdf5.format.layout import describe_array
 from nwb_dask.backends.hdf5.format.object_header import (
     Message,
@@ -27,7 +28,7 @@ from nwb_dask.backends.hdf5.pages import Pages
 from nwb_dask.backends.hdf5.paths import split_path, stored_name
 from nwb_dask.backends.hdf5.rounds import Task, run
 from nwb_dask.backends.hdf5.scout import scout_task
-from nwb_dask.backends.known import Depth, GroupPart, Known
+from nwb_dask.backends.known import Depth, GroupPart
 from nwb_dask.errors import MalformedFileError, NWBDaskError, UnsupportedLayoutError
 from nwb_dask.index import ArrayEntry, AttributeValue, FilePath, GroupEntry, join
 
@@ -66,36 +67,31 @@ class _Members:
 
 
 class Tree:
-    """The structure of one file, read in rounds.
+    """Describes a part of one file, once.
 
     Parameters
     ----------
-    known : Known
-        What is known already; grows.
+    lookup : Lookup
+        The file; what is found is put into what is known of it.
     pages : Pages
         The file's bytes.
+    wanted : Wanted
+        Attributes to read. Unless it is all of them, what becomes known is not complete, and is for this call only.
+    on_array : callable
+        Gives the work that is to be done meanwhile for each dataset that is met, before its attributes are known.
     """
 
-    def __init__(self, known: Known, pages: Pages) -> None:
-        self.lookup = Lookup(known, pages)
-        self.known = known
+    def __init__(
+        self, lookup: Lookup, pages: Pages, wanted: Wanted, on_array: Callable[[ArrayEntry], Iterable[Task]]
+    ) -> None:
+        self.lookup = lookup
+        self.known = lookup.known
         self._pages = pages
+        self._wanted = wanted
+        self._on_array = on_array
         self._n_groups = 0
-        self._of_groups: frozenset[str] | None = None
-        self._of_arrays: frozenset[str] | None = None
-        self.on_array: Callable[[ArrayEntry], Iterable[Task]] = lambda _entry: ()
-        """Work that is to be done meanwhile for each dataset that is met, before its attributes are known."""
         self.uncovered: dict[str, str] = {}
         """Paths of objects that the parser could not read, with the reason; h5py may."""
-
-    def narrow(self, of_groups: frozenset[str] | None, of_arrays: frozenset[str] | None) -> None:
-        """From here on read only these attributes of groups and datasets (None: all), and forget what was read.
-
-        What is known is then not complete: for a file that is not kept by anyone.
-        """
-        if (self._of_groups, self._of_arrays) != (of_groups, of_arrays):
-            self._of_groups, self._of_arrays = of_groups, of_arrays
-            self.known.parts.clear()
 
     def describe(self, path: str, *, recursive: bool) -> tuple[int, ArrayEntry | None]:
         """Learn the object at `path` and its members; everything below too if `recursive`.
@@ -155,7 +151,7 @@ class Tree:
             raise UnsupportedLayoutError(f"{asked} is a named datatype, which holds no data", path=asked)
         if kind == "group":
             return None
-        values = self._attributes(messages, asked, {}, self._of_arrays)
+        values = self._attributes(messages, asked, {}, self._wanted.arrays)
         return describe_array(self.lookup.space, messages, FilePath(asked), values)
 
     def _group_task(self, path: str, address: int, to: Depth, above: _Above | None, *, recursive: bool) -> Task:
@@ -191,7 +187,7 @@ class Tree:
         calls: list[Callable[[], None]] = [
             lambda: links.append(self.lookup.linked(path, self.lookup.with_links(address))),
             lambda: values.append(
-                self._attributes(read_messages(self.lookup.space, address), path, problems, self._of_groups)
+                self._attributes(read_messages(self.lookup.space, address), path, problems, self._wanted.groups)
             ),
         ]
         gather(calls)
@@ -224,7 +220,7 @@ class Tree:
             if kind == "array":
                 entry = describe_array(self.lookup.space, messages, path, {})
                 attributes = self._attribute_task(members, name, entry, messages)
-                return [self._guarded(attributes, path, fail), *self.on_array(entry)]
+                return [self._guarded(attributes, path, fail), *self._on_array(entry)]
             following: list[Task] = []
             if kind == "datatype":
                 members.problems[path] = "it is a named datatype, which holds no data"
@@ -245,7 +241,7 @@ class Tree:
     ) -> Callable[[], Iterable[Task]]:
         def task() -> Iterable[Task]:
             problems: dict[str, str] = {}
-            values = self._attributes(messages, entry.path, problems, self._of_arrays)
+            values = self._attributes(messages, entry.path, problems, self._wanted.arrays)
             members.arrays[name] = replace(entry, attributes=values)
             members.problems.update(problems)
             self._one_less(members)

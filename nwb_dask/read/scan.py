@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ from nwb_dask.storage import Access, Named, expand_sources, make_access
 
 _N_SUGGESTING = 8
 """Files whose trees are read to say which tables exist, when none has the one asked for."""
+
+
+_PACKAGE = __name__.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,15 @@ def scan_sources(
 def _warn_skipped(skipped: Sequence[tuple[str, str]], n_files: int) -> None:
     listed = "\n".join(f"  {name}: {reason}" for name, reason in skipped)
     message = f"{len(skipped)} of {n_files} files are left out (errors='skip'):\n{listed}"
-    warnings.warn(message, SkippedFilesWarning, stacklevel=4)
+    warnings.warn(message, SkippedFilesWarning, stacklevel=_depth_of_caller())
+
+
+def _depth_of_caller() -> int:
+    """Return how many frames above the calling one the code of the user is."""
+    frame, depth = inspect.currentframe(), 0
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
 def _nothing_left(outcomes: Sequence[_Outcome], skipped: Sequence[tuple[str, str]]) -> NWBDaskError:

@@ -200,7 +200,7 @@ class _Joined:
         return self.wanted.joined(buffers)
 
     def run(self, ranges: Sequence[_Range], fetch: Fetch, /, *, is_local: bool, max_bytes: int) -> Raw:
-        if is_local and len(ranges) == 1:
+        if is_local and (len(ranges) == 1 or self.wanted.n_bytes <= max_bytes):
             return self.wanted.joined(fetch(ranges))
         out = np.empty(self.wanted.n_bytes, np.uint8)
         at = 0

@@ -49,6 +49,15 @@ def collect_parts(known: Known, path: str, address: int, *, recursive: bool) -> 
     return parts
 
 
+def note_problem(known: Known, path: str, reason: str) -> None:
+    """Note, in the group that it is in, that the object at `path` cannot be described."""
+    parent = path.rpartition("/")[0] or "/"
+    part = known.parts.get(parent)
+    if part is not None:
+        known.parts[parent] = replace(part, problems={**part.problems, path: reason})
+        known.is_changed = True
+
+
 def unresolved(parts: Iterable[GroupPart], wanted: Wanted) -> set[int]:
     """Return the addresses of references, among the attributes that are shown, whose paths have to be looked up."""
     found: set[int] = set()

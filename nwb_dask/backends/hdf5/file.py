@@ -11,11 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_dask.backends.hdf5.boundary import Boundary
-from nwb_dask.backends.hdf5.compose import Wanted, collect_parts, compose_index, unresolved, with_attributes
+from nwb_dask.backends.hdf5.compose import (
+    Wanted,
+    collect_parts,
+    compose_index,
+    note_problem,
+    unresolved,
+    with_attributes,
+)
 from nwb_dask.backends.hdf5.h5py_file import H5pyFile
 from nwb_dask.backends.hdf5.limits import checked_shape
 from nwb_dask.backends.hdf5.lookup import Lookup
-from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS, STORAGE_ERRORS
+from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS, STORAGE_ERRORS, as_damage
 from nwb_dask.backends.hdf5.pages import Pages
 from nwb_dask.backends.hdf5.paths import split_path
 from nwb_dask.backends.hdf5.reading import Reader, is_readable
@@ -27,7 +34,7 @@ from nwb_dask.backends.hdf5.tree import Tree
 from nwb_dask.backends.hdf5.types import native_dtype
 from nwb_dask.backends.known import GroupPart, Known
 from nwb_dask.backends.protocol import ByteSource
-from nwb_dask.errors import PathNotFoundError, UnsupportedLayoutError
+from nwb_dask.errors import NWBDaskError, PathNotFoundError, UnsupportedLayoutError
 from nwb_dask.index import ArrayEntry, FileIndex, FilePath, GroupEntry, Source, basename
 
 _log = logging.getLogger(__name__)
@@ -96,11 +103,14 @@ class Hdf5File:
                 return self._h5py.index(path, wanted, names=names, recursive=recursive)
             try:
                 return self._index(path, wanted, on_array, names=names, recursive=recursive)
+            except UnsupportedLayoutError as exc:
+                _log.debug("%s of %r is read by h5py: %s", path, self.source.url, exc)
             except (*STORAGE_ERRORS, PathNotFoundError):
                 raise
             except PARSER_ERRORS as exc:
+                # Says more if the file is something else. libhdf5 is not tried: it may hang or crash on damaged files.
                 check_signature(self._store)
-                _log.debug("%s of %r is read by h5py: %s", path, self.source.url, exc)
+                raise as_damage(exc) from (None if isinstance(exc, NWBDaskError) else exc)
             return self._h5py.index(path, wanted, names=names, recursive=recursive)
 
     def _index(
@@ -113,6 +123,8 @@ class Hdf5File:
         address, entry = tree.describe(asked, recursive=recursive)
         known = lookup.known
         self._reader.follow_references()
+        for group, reason in tree.damaged.items():
+            note_problem(known, group, reason)
         self._h5py.repair(known, tree.uncovered)
         if entry is not None:
             alone = GroupPart(GroupEntry(FilePath(""), {}, ()), {asked: entry})
@@ -193,7 +205,9 @@ class Hdf5File:
         return is_readable(entry) and not self._by_h5py
 
     def _read_with_h5py(self, entry: ArrayEntry, wanted: Spans, reason: Exception) -> _Values:
-        """Return what h5py reads where the own reader could not."""
+        """Return what h5py reads where the own reader does not know how; damage is damage, and not shown to libhdf5."""
+        if not isinstance(reason, UnsupportedLayoutError):
+            raise as_damage(reason) from (None if isinstance(reason, NWBDaskError) else reason)
         _log.debug("%s of %r is read by h5py: %s", entry.path, self.source.url, reason)
         return self._h5py.read(entry, wanted)
 

@@ -56,6 +56,7 @@ class Lookup:
         self._space: AddressSpace | None = None
         self._heap: GlobalHeap | None = None
         self._tables: dict[int, SymbolTable] = {}
+        self._messages: dict[int, tuple[Message, ...]] = {}
 
     @property
     def root_table(self) -> SymbolTable | None:
@@ -136,11 +137,26 @@ class Lookup:
 
         What the link to a group says of it is fetched with the header, and not believed.
         """
+        known = self._messages.get(address)
+        if known is not None:
+            return known
         first: list[tuple[Message, ...]] = []
         gather([lambda: first.append(read_first_messages(self.space, address)), lambda: self._look_ahead(address)])
         if any(message.type == SYMBOL_TABLE for message in first[0]):
             return first[0]
-        return read_messages(self.space, address)
+        return self.messages(address)
+
+    def messages(self, address: int) -> tuple[Message, ...]:
+        """Return the messages of an object; they are read once while a part of the file is described."""
+        found = self._messages.get(address)
+        if found is None:
+            found = read_messages(self.space, address)
+            self._messages[address] = found
+        return found
+
+    def forget_messages(self) -> None:
+        """Let go of what was read to describe a part of the file."""
+        self._messages = {}
 
     def _look_ahead(self, address: int) -> None:
         """Ask for the members of a group, if the link to it says where they are."""

@@ -10,7 +10,7 @@ from nwb_dask.backends.hdf5.format.dense_attributes import read_dense
 from nwb_dask.backends.hdf5.format.global_heap import GlobalHeap
 from nwb_dask.backends.hdf5.format.object_header import ATTRIBUTE, Message
 from nwb_dask.backends.hdf5.format.space import AddressSpace, Need
-from nwb_dask.errors import NWBDaskError, SourceChangedError, SourceUnavailableError
+from nwb_dask.errors import MalformedFileError, NWBDaskError, SourceChangedError, SourceUnavailableError
 from nwb_dask.index import ArrayEntry, AttributeValue, Reference, join
 
 PARSER_ERRORS = (NWBDaskError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError, RecursionError)
@@ -18,6 +18,11 @@ PARSER_ERRORS = (NWBDaskError, ValueError, LookupError, TypeError, ArithmeticErr
 
 STORAGE_ERRORS = (SourceChangedError, SourceUnavailableError)
 """What no other reader of the same file could do better."""
+
+
+def as_damage(exc: BaseException) -> NWBDaskError:
+    """Return an error of the parser as one of ours: what it stumbles over is damage."""
+    return exc if isinstance(exc, NWBDaskError) else MalformedFileError(f"damaged: {str(exc) or type(exc).__name__}")
 
 
 def read_attributes(

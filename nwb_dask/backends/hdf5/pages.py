@@ -38,6 +38,11 @@ class Pages:
         self._pages: dict[int, memoryview] = {}
 
     @property
+    def waits(self) -> bool:
+        """Whether absent bytes are waited for, in rounds."""
+        return not self._at_once
+
+    @property
     def size(self) -> int:
         """Length of the file in bytes."""
         return self._size

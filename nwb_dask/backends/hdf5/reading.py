@@ -101,7 +101,7 @@ class Reader:
             Readable entries, with tidy spans that are not empty; a scalar is its single row.
         """
         works = [_Work(entry, spans) for entry, spans in requests]
-        run([self._locating(work) for work in works], self._pages)
+        run([self._locating(work) for work in works if work.entry.layout == "chunked"], self._pages)
         for work in works:
             if work.error is None:
                 with _Noting(work):
@@ -140,7 +140,7 @@ class Reader:
             return
         large = [_Work(entry, _all_rows(entry)) for entry in entries if not is_small(entry) and _is_listed(entry)]
         works = [_Work(entry, _all_rows(entry)) for entry in small]
-        run([self._locating(work) for work in (*works, *large)], self._pages)
+        run([self._locating(work) for work in (*works, *large) if work.entry.layout == "chunked"], self._pages)
         self.read([(work.entry, work.spans) for work in works])
 
     def learning(self, entry: ArrayEntry) -> list[Task]:
@@ -164,10 +164,7 @@ class Reader:
         """Return the work of finding the chunks that a read needs."""
 
         def locate() -> None:
-            entry = work.entry
-            if entry.layout != "chunked":
-                return
-            known = self._lookup.known
+            entry, known = work.entry, self._lookup.known
             work.manifest = known.manifests.get(entry.path)
             if work.manifest is not None:
                 return
@@ -183,10 +180,11 @@ class Reader:
 
     def _valuing(self, work: _Work) -> Task:
         """Return the work of reading a small dataset through the pages, which those beside it share."""
-        locate = self._locating(work)
+        locate = self._locating(work) if work.entry.layout == "chunked" else None
 
         def value() -> Iterable[Task]:
-            locate()
+            if locate is not None:
+                locate()
             if work.error is not None:
                 return ()
             self._plan(work)
@@ -247,6 +245,13 @@ class Reader:
 
     def _decode(self, works: Sequence[_Work]) -> None:
         """Turn stored elements into values: one more round for text, one or more for references."""
+        plain = [work for work in works if not holds_objects(work.entry.element)]
+        for work in plain:
+            with _Noting(work):
+                self._decoding(work)()
+        works = [work for work in works if holds_objects(work.entry.element)]
+        if not works:
+            return
         paths = self._lookup.known.paths
         for work in works:
             work.needed = addresses_in(_present(work.stored), work.entry.element).tolist()

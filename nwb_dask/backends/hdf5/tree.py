@@ -12,13 +12,13 @@ from nwb_dask.backends.hdf5.format.layout import describe_array
 from nwb_dask.backends.hdf5.format.object_header import (
     Message,
     kind_of,
-    read_messages,
 )
 from nwb_dask.backends.hdf5.format.space import gather
 from nwb_dask.backends.hdf5.lookup import Found, Lookup
 from nwb_dask.backends.hdf5.object_attributes import (
     PARSER_ERRORS,
     STORAGE_ERRORS,
+    as_damage,
     names_by_address,
     near_paths,
     read_attributes,
@@ -29,7 +29,7 @@ from nwb_dask.backends.hdf5.paths import split_path, stored_name
 from nwb_dask.backends.hdf5.rounds import Task, run
 from nwb_dask.backends.hdf5.scout import scout_task
 from nwb_dask.backends.known import Depth, GroupPart
-from nwb_dask.errors import MalformedFileError, NWBDaskError, UnsupportedLayoutError
+from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 from nwb_dask.index import ArrayEntry, AttributeValue, FilePath, GroupEntry, join
 
 _log = logging.getLogger(__name__)
@@ -90,6 +90,8 @@ class Tree:
         self._wanted = wanted
         self._on_array = on_array
         self._n_groups = 0
+        self.damaged: dict[str, str] = {}
+        """Paths of groups that could not be described, with the reason."""
         self.uncovered: dict[str, str] = {}
         """Paths of objects that the parser could not read, with the reason; h5py may."""
 
@@ -133,10 +135,13 @@ class Tree:
             return [self._group_task(asked, found.address, "members", None, recursive=recursive)]
 
         tasks: list[Task] = [start]
-        if not recursive and asked not in self.known.parts:
+        if self._pages.waits and not recursive and asked not in self.known.parts:
             names = [stored_name(name) for name in split_path(asked)]
             tasks.append(scout_task(lambda: self.lookup.space, lambda: self.lookup.root_table, names))
-        run(tasks, self._pages)
+        try:
+            run(tasks, self._pages)
+        finally:
+            self.lookup.forget_messages()
         return seen[0]
 
     def _alone(self, asked: str, found: Found) -> ArrayEntry | None:
@@ -145,7 +150,7 @@ class Tree:
         part = self.known.parts.get(parent or "/")
         if part is not None and name in part.arrays:
             return part.arrays[name]
-        messages = read_messages(self.lookup.space, found.address)
+        messages = self.lookup.messages(found.address)
         kind = kind_of(messages)
         if kind == "datatype":
             raise UnsupportedLayoutError(f"{asked} is a named datatype, which holds no data", path=asked)
@@ -178,7 +183,11 @@ class Tree:
                 self._finish(members)
             return [self._member_task(members, name, here, recursive=recursive) for name in names]
 
-        return task if above is None else self._guarded(task, path, lambda _reason: None)
+
+        def fail(reason: str) -> None:
+            self.damaged[path] = reason
+
+        return task if above is None else self._guarded(task, path, fail)
 
     def _attributed(self, path: str, address: int) -> GroupPart:
         problems: dict[str, str] = {}
@@ -187,7 +196,7 @@ class Tree:
         calls: list[Callable[[], None]] = [
             lambda: links.append(self.lookup.linked(path, self.lookup.with_links(address))),
             lambda: values.append(
-                self._attributes(read_messages(self.lookup.space, address), path, problems, self._wanted.groups)
+                self._attributes(self.lookup.messages(address), path, problems, self._wanted.groups)
             ),
         ]
         gather(calls)
@@ -213,7 +222,7 @@ class Tree:
 
         def task() -> Iterable[Task]:
             address = members.part.addresses[name] if is_hard else self._target(group, name)
-            messages = read_messages(self.lookup.space, address)
+            messages = self.lookup.messages(address)
             kind = kind_of(messages)
             if not is_hard:
                 members.soft[name] = address
@@ -264,9 +273,10 @@ class Tree:
             except STORAGE_ERRORS:
                 raise
             except PARSER_ERRORS as exc:
-                reason = exc.message if isinstance(exc, NWBDaskError) else f"damaged: {exc}"
-                _log.debug("%s is not covered by the parser: %s", path, reason)
-                self.uncovered[path] = reason
+                reason = as_damage(exc).message
+                if isinstance(exc, UnsupportedLayoutError):
+                    _log.debug("%s is not covered by the parser: %s", path, reason)
+                    self.uncovered[path] = reason
                 fail(reason)
                 return ()
 

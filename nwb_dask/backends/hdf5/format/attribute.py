@@ -67,10 +67,11 @@ def raw_attributes(messages: Iterable[Message], space: AddressSpace) -> list[Raw
 
 def attribute_name(body: memoryview) -> str:
     """Return the name of the attribute in a message; raises as `parse_attribute`."""
-    start = _HEAD_BYTES.get(number(body, 0, 1))
+    start = _HEAD_BYTES.get(body[0])
     if start is None:
         raise UnsupportedLayoutError(f"attributes of version {body[0]} are not read")
-    return bytes(body[start : start + number(body, 2, 2)]).partition(b"\0")[0].decode("utf-8", "surrogateescape")
+    size = body[2] | body[3] << 8
+    return bytes(body[start : start + size]).partition(b"\0")[0].decode("utf-8", "surrogateescape")
 
 
 def parse_attribute(body: memoryview, space: AddressSpace) -> RawAttribute:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import partial
 from struct import Struct
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from nwb_dask.backends.hdf5.format.space import AddressSpace, gather, number
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
@@ -37,8 +36,7 @@ _MAX_MESSAGES = 1 << 18
 """65535 attributes and as many links may be in a header; more stand elsewhere."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message of an object header."""
 
     type: int
@@ -84,7 +82,7 @@ def read_first_messages(space: AddressSpace, address: int) -> tuple[Message, ...
     What was added later may be in continuation blocks, each of which costs a read. Raises as `read_messages`.
     """
     form, block = _first_block(space, address)
-    return tuple(message for message in _messages(block, form) if message.type not in (_NIL, CONTINUATION))
+    return tuple([message for message in _messages(block, form) if message.type != CONTINUATION])
 
 
 def get_body(messages: Iterable[Message], kind: int) -> memoryview | None:
@@ -167,14 +165,12 @@ def _own_messages(space: AddressSpace, address: int) -> list[Message]:
     while blocks:
         following: list[tuple[int, int]] = []
         for block in blocks:
-            for message in _messages(block, form):
-                n_messages += 1
-                if n_messages > _MAX_MESSAGES:
-                    raise MalformedFileError(f"damaged: an object header of more than {_MAX_MESSAGES} messages")
-                if message.type == CONTINUATION:
-                    following.append(_continuation(space, message.body))
-                elif message.type != _NIL:
-                    out.append(message)
+            found = _messages(block, form)
+            n_messages += len(found)
+            if n_messages > _MAX_MESSAGES:
+                raise MalformedFileError(f"damaged: an object header of more than {_MAX_MESSAGES} messages")
+            following += [_continuation(space, message.body) for message in found if message.type == CONTINUATION]
+            out += [message for message in found if message.type != CONTINUATION]
         if not following:
             return out
         n_bytes += sum(size for _, size in following)
@@ -223,10 +219,11 @@ def _continuation(space: AddressSpace, body: memoryview) -> tuple[int, int]:
     return start, n_bytes
 
 
-def _messages(block: memoryview, form: Struct) -> Iterator[Message]:
-    """Yield the messages of a block; what is too short for one is a gap."""
+def _messages(block: memoryview, form: Struct) -> list[Message]:
+    """Return the messages of a block that are not empty; what is too short for one is a gap."""
     unpack, head_bytes = form.unpack_from, form.size
     at, end = 0, len(block)
+    out: list[Message] = []
     while at + head_bytes <= end:
         kind, n_bytes, flags = unpack(block, at)
         start = at + head_bytes
@@ -235,4 +232,6 @@ def _messages(block: memoryview, form: Struct) -> Iterator[Message]:
             raise MalformedFileError("damaged: a message reaches past the end of its object header")
         if kind > _LAST_KNOWN and flags & _FAIL_IF_UNKNOWN:
             raise UnsupportedLayoutError(f"it has a message of unknown type {kind}, which it says must be known")
-        yield Message(kind, flags, block[start:at])
+        if kind != _NIL:
+            out.append(Message(kind, flags, block[start:at]))
+    return out

@@ -7,7 +7,8 @@ have to be decoded are read whole, and decoded in threads.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 from typing import Protocol
 
 import numpy as np
@@ -155,6 +156,8 @@ def _plan_chunked(
         if entry.chunk_index is None or entry.chunk_index.address is not None:
             raise UnsupportedLayoutError("where its chunks are is not known", path=entry.path)
         return _never_written(wanted)
+    if _is_one_run(entry, manifest):
+        return _plan_contiguous(replace(entry, offset=int(manifest.offsets[0])), wanted, file_bytes=file_bytes)
     stored = locate_chunks(entry, wanted, manifest, file_bytes=file_bytes)
     if stored.is_odd.any():
         require_filters(entry.filters)
@@ -169,6 +172,23 @@ def _plan_chunked(
         form = ChunkRows(wanted, stored, entry.filters)
     ranges = list(zip(starts.tolist(), stops.tolist(), strict=True))
     return ArrayRead(ranges, int((stops - starts).sum()), form)
+
+
+def _is_one_run(entry: ArrayEntry, manifest: ChunkManifest) -> bool:
+    """Return whether one chunk without filters holds all rows, one after the other: so it is with most columns."""
+    shape, chunks = entry.shape or (), entry.chunks or ()
+    return (
+        not entry.filters
+        and len(manifest.numbers) == 1
+        and len(shape) == len(chunks) > 0
+        and shape[1:] == chunks[1:]
+        and 0 < shape[0] <= chunks[0]
+        and int(manifest.sizes[0]) == prod(chunks) * _item_bytes(entry)
+    )
+
+
+def _item_bytes(entry: ArrayEntry) -> int:
+    return entry.element.size if entry.element.dtype is None else entry.element.dtype.itemsize
 
 
 def _never_written(wanted: WantedRows) -> ArrayRead:

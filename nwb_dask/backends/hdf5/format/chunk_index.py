@@ -82,7 +82,26 @@ def find_chunks(space: AddressSpace, entry: ArrayEntry, wanted: npt.NDArray[np.i
         raise MalformedFileError("damaged: chunks of a dataset without a shape")
     grid = ChunkGrid.of(entry)
     ranges = tidy(wanted, limit=grid.n_chunks)
+    if index.kind == "btree1" and grid.n_chunks == len(ranges) == 1:
+        only = _only(space, entry, index)
+        if only is not None:
+            return only
     return _manifest(space, entry, grid, ranges, _find(space, entry, index, grid, ranges))
+
+
+def _only(space: AddressSpace, entry: ArrayEntry, index: ChunkIndex) -> ChunkManifest | None:
+    """Return the only chunk of a dataset, if that is quickly told; the checks are those of `_manifest`."""
+    address = index.address
+    if address is None or address >= space.image.size:
+        return None
+    found = chunk_btree1.find_only(space, address, len(entry.chunks or ()))
+    if found is None:
+        return None
+    offset, size, mask = found[0] + space.base, found[1], found[2]
+    if not 0 < size <= space.image.size - offset or (not entry.filters and size != _chunk_bytes(entry)):
+        return None
+    zero = np.zeros(1, np.int64)
+    return ChunkManifest(zero, zero + offset, zero + size, np.array([mask], np.uint32))
 
 
 def _find(space: AddressSpace, entry: ArrayEntry, index: ChunkIndex, grid: ChunkGrid, wanted: Ranges) -> Found:

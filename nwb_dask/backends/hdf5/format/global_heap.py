@@ -99,6 +99,13 @@ class GlobalHeap:
 
         See `items`.
         """
+        if n == 1 and len(ids) == self.element_bytes:
+            # Most are the only text of an attribute, in a collection that is here.
+            count, address, index = self._element.unpack(ids)
+            known = self._kept.get(address)
+            begin, stored = known.places.get(index, (0, 0)) if known is not None else (0, 0)
+            if known is not None and 0 < count <= stored:
+                return _until_zero([known.data[begin : begin + count]])
         return self._values(ids, n, 1, _until_zero)
 
     def items(self, ids: bytes | memoryview, n: int, item_bytes: int) -> list[bytes]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
+from struct import Struct
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -13,11 +14,13 @@ import numpy as np
 from nwb_dask.backends.hdf5.format.dataspace import read_dataspace
 from nwb_dask.backends.hdf5.format.datatype import read_datatype
 from nwb_dask.backends.hdf5.format.object_header import ATTRIBUTE, DATASPACE, DATATYPE, Message, shared_body
-from nwb_dask.backends.hdf5.format.space import AddressSpace, gather, number
+from nwb_dask.backends.hdf5.format.space import AddressSpace, gather
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 from nwb_dask.index import AttributeValue, ElementType
 
 _VERSIONS = range(1, 4)
+_HEAD = Struct("<BBHHH")
+"""Version, flags, and the bytes of name, datatype and dataspace."""
 _HEAD_BYTES = {1: 8, 2: 8, 3: 9}
 _SHARED_DATATYPE, _SHARED_DATASPACE = 0x01, 0x02
 _NUMBERS = frozenset({"int", "uint", "float", "complex", "bool", "enum"})
@@ -95,14 +98,16 @@ def parse_attribute(body: memoryview, space: AddressSpace) -> RawAttribute:
     ----------
     HDF5 File Format Specification, *Attribute Message*.
     """
-    version, flags = number(body, 0, 1), number(body, 1, 1)
+    if len(body) < _HEAD.size:
+        raise MalformedFileError("damaged: an attribute ends before its name")
+    version, flags, *sizes = _HEAD.unpack_from(body)
     if version not in _VERSIONS:
         raise UnsupportedLayoutError(f"attributes of version {version} are not read")
     # In version 1 the byte of the flags is reserved.
     flags = 0 if version == 1 else flags
     at = _HEAD_BYTES[version]
     parts = []
-    for n_bytes in (number(body, 2, 2), number(body, 4, 2), number(body, 6, 2)):
+    for n_bytes in sizes:
         parts.append(body[at : at + n_bytes])
         at += -(-n_bytes // 8) * 8 if version == 1 else n_bytes
     name, datatype, dataspace = parts

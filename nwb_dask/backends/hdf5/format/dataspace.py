@@ -14,6 +14,10 @@ _SCALAR, _SIMPLE, _NULL = range(3)
 _HAS_MAXIMA = 1
 
 
+_LEAST_BYTES = 4
+"""Version, rank, flags, and a byte that is the type in version 2."""
+
+
 @dataclass(frozen=True, slots=True)
 class Extent:
     """A shape and how far it may grow."""
@@ -43,7 +47,9 @@ def read_dataspace(body: memoryview, space: AddressSpace) -> Extent:
     ----------
     HDF5 File Format Specification, *Dataspace Message*.
     """
-    version, rank, flags = number(body, 0, 1), number(body, 1, 1), number(body, 2, 1)
+    if len(body) < _LEAST_BYTES:
+        raise MalformedFileError("damaged: a dataspace ends before its dimensions")
+    version, rank, flags = body[0], body[1], body[2]
     if version not in (_OLD_VERSION, _VERSION):
         raise UnsupportedLayoutError(f"dataspaces of version {version} are not read")
     if rank > _MAX_RANK:
@@ -51,7 +57,7 @@ def read_dataspace(body: memoryview, space: AddressSpace) -> Extent:
     first = 8
     if version == _VERSION:
         first = 4
-        kind = number(body, 3, 1)
+        kind = body[3]
         if kind > _NULL or (kind == _SCALAR and rank):
             raise MalformedFileError(f"damaged: a dataspace of unknown type {kind}")
         if kind == _NULL:

@@ -137,7 +137,7 @@ def test_arrays_of_numbers_cannot_be_changed() -> None:
         np.ma.masked_array([1, 2]),
         {1, 2},
     ],
-    ids=repr,
+    ids=["times", "long double", "StringDType", "object", "masked", "set"],
 )
 def test_what_would_not_come_back_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match="not kept"):

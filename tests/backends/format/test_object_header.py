@@ -212,7 +212,8 @@ def test_a_damaged_header_says_what_is_wrong(body: bytes, reason: str) -> None:
 
 def test_too_many_messages_are_refused() -> None:
     n = 1 << 19
-    body = struct.pack("<BxHII4x", 1, 0, 1, 8 * n) + bytes(8 * n)
+    times = struct.pack("<HHB3x", 0x12, 0, 0)
+    body = struct.pack("<BxHII4x", 1, 0, 1, 8 * n) + n * times
     with pytest.raises(MalformedFileError, match="more than 262144 messages"):
         read_messages(AddressSpace(pages_of(body), 0), 0)
 

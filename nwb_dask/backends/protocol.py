@@ -85,6 +85,9 @@ class File(Protocol):
             If `path` leads through an external link.
         """
 
+    def holds(self, entry: ArrayEntry) -> bool:
+        """Return whether all values of a dataset are at hand, so that reading it asks nothing of the file."""
+
     def read(self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.generic]:
         """Return rows of the first axis of a dataset.
 

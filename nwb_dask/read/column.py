@@ -31,6 +31,9 @@ class CanRead(Protocol):
     def read_many(self, requests: Sequence[Ask]) -> Sequence[Values]:
         """Return rows of the first axis of each dataset."""
 
+    def holds(self, entry: ArrayEntry) -> bool:
+        """Return whether all values of a dataset are at hand."""
+
 
 def read_columns(file: CanRead, wanted: Sequence[tuple[Column, Spans]]) -> list[pa.Array]:
     """Return columns of one file, each with the type that this file gives it.
@@ -53,16 +56,19 @@ def read_columns(file: CanRead, wanted: Sequence[tuple[Column, Spans]]) -> list[
     readings = [_begin(column, rows) for column, rows in wanted]
     out: list[pa.Array] = [None] * len(wanted)
     sent: dict[int, Sequence[Values] | None] = dict.fromkeys(range(len(wanted)))
-    while sent:
-        asked: dict[int, Sequence[Ask]] = {}
+    waiting: dict[int, Sequence[Ask]] = {}
+    while sent or waiting:
         for number, values in sent.items():
             column = wanted[number][0]
             try:
-                asked[number] = next(readings[number]) if values is None else readings[number].send(values)
+                waiting[number] = next(readings[number]) if values is None else readings[number].send(values)
             except StopIteration as end:
                 out[number] = end.value
             except NWBDaskError as error:
                 raise error.at(path=column.values.path if column.values is not None else None) from error.__cause__
+        # What is at hand goes first, so that what it leads to is asked for together with the others.
+        held = [number for number, asks in waiting.items() if all(file.holds(entry) for entry, _ in asks)]
+        asked = {number: waiting.pop(number) for number in held or list(waiting)}
         answers = iter(file.read_many([ask for asks in asked.values() for ask in asks]) if asked else ())
         sent = {number: [next(answers) for _ in asks] for number, asks in asked.items()}
     return out

@@ -57,6 +57,10 @@ class KeptFile:
         self._file = file
         self._kept = kept
 
+    def holds(self, entry: ArrayEntry) -> bool:
+        """Return whether all values of a dataset are at hand."""
+        return self._kept.get(self._file.source, entry.path) is not None or self._file.holds(entry)
+
     def read_many(self, requests: Sequence[Ask]) -> list[npt.NDArray[np.generic]]:
         """Return rows of the first axis of each dataset."""
         kept = [self._kept.get(self._file.source, entry.path) for entry, _ in requests]

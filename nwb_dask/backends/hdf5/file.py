@@ -153,6 +153,10 @@ class Hdf5File:
             with Boundary(self.source.url, None):
                 self._reader.learn([entry for entry in entries if is_readable(entry) and entry.shape is not None])
 
+    def holds(self, entry: ArrayEntry) -> bool:
+        """Return whether all values of a dataset are at hand; see `backends.File.holds`."""
+        return entry.shape is None or 0 in entry.shape or entry.path in self.known.values
+
     def read(self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None = None) -> _Values:
         """Return rows of the first axis of a dataset; see `backends.File.read`."""
         return self.read_many([(entry, spans)])[0]

@@ -130,7 +130,7 @@ class Reader:
         while tasks:
             with suppress(Need):
                 tasks += tasks.pop()() or ()
-        self._unfollowed.clear()
+        self._follow_present()
 
     def _learn_all(self, entries: Sequence[ArrayEntry]) -> None:
         small = [entry for entry in entries if is_small(entry) and entry.path not in self._lookup.known.values]
@@ -159,6 +159,18 @@ class Reader:
         paths = self._lookup.known.paths
         Search(self._lookup, {one for work in works for one in work.needed if one not in paths}).run(self._pages)
         run([self._keeping(work) for work in works], self._pages)
+
+    def _follow_present(self) -> None:
+        """Keep the small datasets with references whose paths are known, or found without a request."""
+        works, self._unfollowed = self._unfollowed, []
+        paths = self._lookup.known.paths
+        for needed in {frozenset(work.needed) for work in works}:
+            with suppress(Need):
+                Search(self._lookup, needed - paths.keys()).run(_NoMore())
+        for work in works:
+            if all(one in paths for one in work.needed):
+                with suppress(Need):
+                    self._keeping(work)()
 
     def _locating(self, work: _Work) -> Task:
         """Return the work of finding the chunks that a read needs."""
@@ -265,6 +277,13 @@ class Reader:
             work.values = decode(_present(work.stored), work.entry.element, heap, self._lookup.known.paths)
 
         return step
+
+
+class _NoMore:
+    """Pages of which no more come."""
+
+    def fetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        raise Need(tuple(ranges))
 
 
 def _view(pages: Pages, start: int, stop: int) -> Callable[[], memoryview]:

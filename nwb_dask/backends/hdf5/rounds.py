@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from nwb_dask.backends.hdf5.format.space import Need
-from nwb_dask.backends.hdf5.pages import Pages
 from nwb_dask.errors import MalformedFileError
 
 Task: TypeAlias = "Callable[[], Iterable[Task] | None]"
 """Does its work or raises `Need`, after which it runs again from its start; returns the tasks that follow from it."""
 
+
+class CanFetch(Protocol):
+    """What a round needs of `Pages`."""
+
+    def fetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+        """Bring these ranges here; raises `Need` if no more can be had."""
+
+
 _MAX_ROUNDS = 200
 """No file is this deep; a damaged one may pretend to be."""
 
 
-def run(tasks: Iterable[Task], pages: Pages) -> None:
+def run(tasks: Iterable[Task], pages: CanFetch) -> None:
     """Run `tasks` and all that follow from them to their end.
 
     A round fetches the needs of every task that waits, so that the rounds are as many as the longest chain of

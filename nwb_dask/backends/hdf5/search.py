@@ -8,8 +8,7 @@ from collections.abc import Iterable
 
 from nwb_dask.backends.hdf5.lookup import Found, Lookup
 from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS, STORAGE_ERRORS
-from nwb_dask.backends.hdf5.pages import Pages
-from nwb_dask.backends.hdf5.rounds import Task, run
+from nwb_dask.backends.hdf5.rounds import CanFetch, Task, run
 from nwb_dask.index import join
 
 _log = logging.getLogger(__name__)
@@ -44,7 +43,7 @@ class Search:
         self._doubtful: dict[int, Found] = {}
         """Objects that only their own headers could tell from datasets: visited when all groups were."""
 
-    def run(self, pages: Pages) -> None:
+    def run(self, pages: CanFetch) -> None:
         """Put the path of each address into `Known.paths`; None for those that no link leads to."""
         if not self._left:
             return

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.parity.summary import pytest_terminal_summary
-
-__all__ = ["pytest_terminal_summary"]
+from tests.backends import summary as backends_summary
+from tests.parity import summary as parity_summary
 
 CACHE_DIR = "NWB_DASK_CACHE_DIR"
 
@@ -24,3 +23,9 @@ def _cache_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         del os.environ[CACHE_DIR]
     else:
         os.environ[CACHE_DIR] = before
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was compared with h5py and pynwb, and what was left out."""
+    parity_summary.pytest_terminal_summary(terminalreporter)
+    backends_summary.pytest_terminal_summary(terminalreporter)

@@ -15,9 +15,13 @@ from nwb_dask.backends.hdf5.array_read import plan_read
 from nwb_dask.backends.hdf5.boundary import H5PY_ERRORS
 from nwb_dask.backends.hdf5.compose import Wanted
 from nwb_dask.backends.hdf5.format.chunk_index import chunk_ranges
+from nwb_dask.backends.hdf5.format.layout import describe_array
+from nwb_dask.backends.hdf5.format.object_header import read_messages
+from nwb_dask.backends.hdf5.format.superblock import read_superblock
 from nwb_dask.backends.hdf5.index import Indexer, OpenArray, open_array
 from nwb_dask.backends.hdf5.limits import check_size, fill_value
 from nwb_dask.backends.hdf5.links import stored_path
+from nwb_dask.backends.hdf5.pages import Pages
 from nwb_dask.backends.hdf5.references import ReferencePaths
 from nwb_dask.backends.hdf5.signature import check_signature
 from nwb_dask.backends.hdf5.spans import Spans
@@ -30,6 +34,7 @@ from nwb_dask.index import ArrayEntry, ChunkManifest, FileIndex, basename
 _log = logging.getLogger(__name__)
 
 _MAX_OPENED = 256
+_PAGE_BYTES = 4096
 
 
 class H5pyFile:
@@ -58,7 +63,7 @@ class H5pyFile:
         opened = self._array(entry)
         check_size(opened, entry, spans, file_bytes=self._store.size)
         plain = _as_plain(opened, entry)
-        if plain is not None:
+        if plain is not None and not self._has_unfiltered_edges(opened, plain):
             manifest = _find_chunks(opened, plain, spans) if plain.layout == "chunked" else None
             plan = plan_read(plain, spans, manifest, file_bytes=self._store.size)
             return to_native(plan.run(self._store.read, is_local=self._store.local_path is not None), plain.element)
@@ -78,6 +83,17 @@ class H5pyFile:
                 _log.debug("%s of %r is not read by h5py either: %s", path, known.source.url, exc)
                 found = FileIndex(known.source, {}, {}, {path: reason})
             _add(known, path, found)
+
+    def _has_unfiltered_edges(self, opened: OpenArray, entry: ArrayEntry) -> bool:
+        """Tell whether chunks that reach past the shape are stored without filters, which h5py has no word for."""
+        shape, chunks = entry.shape or (), entry.chunks or ()
+        if not entry.filters or not any(length % chunk for length, chunk in zip(shape, chunks, strict=True)):
+            return False
+        pages = Pages(self._store.size, self._store.read, page_bytes=_PAGE_BYTES, at_once=True)
+        space = read_superblock(pages).space
+        messages = read_messages(space, h5o.get_info(opened.did).addr)
+        index = describe_array(space, messages, entry.path, {}).chunk_index
+        return index is not None and index.unfiltered_edges
 
     def _array(self, entry: ArrayEntry) -> OpenArray:
         handle = self._open()

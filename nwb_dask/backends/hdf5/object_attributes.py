@@ -10,7 +10,13 @@ from nwb_dask.backends.hdf5.format.dense_attributes import read_dense
 from nwb_dask.backends.hdf5.format.global_heap import GlobalHeap
 from nwb_dask.backends.hdf5.format.object_header import ATTRIBUTE, Message
 from nwb_dask.backends.hdf5.format.space import AddressSpace, Need
-from nwb_dask.errors import MalformedFileError, NWBDaskError, SourceChangedError, SourceUnavailableError
+from nwb_dask.errors import (
+    MalformedFileError,
+    NWBDaskError,
+    SourceChangedError,
+    SourceUnavailableError,
+    UnsupportedLayoutError,
+)
 from nwb_dask.index import ArrayEntry, AttributeValue, Reference, join
 
 PARSER_ERRORS = (NWBDaskError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError, RecursionError)
@@ -67,7 +73,8 @@ def read_attributes(
             values[name] = _with_references(attribute_value(parse_attribute(body, space), heap()))
         except Need as need:
             missing.extend(need.ranges)
-        except STORAGE_ERRORS:
+        except (*STORAGE_ERRORS, UnsupportedLayoutError):
+            # What only h5py can convert makes the object one for h5py.
             raise
         except PARSER_ERRORS as exc:
             failed[name] = exc.message if isinstance(exc, NWBDaskError) else str(exc)

@@ -48,7 +48,8 @@ def is_readable(entry: ArrayEntry) -> bool:
     if entry.layout == "chunked":
         return entry.chunk_index is not None and entry.chunks is not None
     if entry.layout == "contiguous":
-        return entry.offset is not None or not entry.stored_bytes
+        # Where nothing was allocated, the parser says what stands there; h5py is asked for it.
+        return entry.offset is not None or (not entry.stored_bytes and entry.fill is not None)
     return entry.layout == "compact" and entry.inline is not None
 
 

@@ -78,6 +78,10 @@ def describe_array(
     element = read_datatype(find_body(messages, DATATYPE, what="datatype"))
     extent = read_dataspace(find_body(messages, DATASPACE, what="dataspace"), space)
     storage = read_layout(messages, element, extent, space)
+    fill = storage.fill
+    if fill is None and storage.layout == "contiguous" and storage.offset is None:
+        # Said in full, since it is all that there is.
+        fill = bytes(element.size)
     return ArrayEntry(
         path,
         element,
@@ -90,7 +94,7 @@ def describe_array(
         storage.stored_bytes,
         storage.chunk_index,
         storage.inline,
-        storage.fill,
+        fill,
     )
 
 

@@ -70,6 +70,8 @@ def _compound(tid: Any) -> Answer:
         and halves[0][0] == "float"
         and halves[0][1] * 2 in _COMPLEX_BYTES
     ):
+        if [offset for _, offset, _ in members] != [0, halves[0][1]]:
+            raise ValueError("h5py takes this for complex numbers, wherever the halves are")
         return ("complex", halves[0][1:3])
     return _laid_out(tid.get_size(), tuple(members))
 

@@ -7,7 +7,6 @@ from math import prod
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from h5py import h5a, h5d, h5g, h5r, h5s, h5t, ref_dtype, string_dtype
 
 from nwb_dask.backends.hdf5.boundary import H5PY_ERRORS
@@ -94,22 +93,14 @@ def _text(attribute: h5a.AttrID, tid: h5t.TypeStringID, shape: tuple[int, ...]) 
         attribute.read(out, mtype=TEXT_IN_MEMORY)
     else:
         out = np.empty(shape, f"S{tid.get_size()}")
-        # As stored: libhdf5 does not convert between ASCII and UTF-8.
-        attribute.read(out, mtype=tid)
-        out = _without_padding(out, tid.get_strpad())
+        # The type of the file but for its padding: libhdf5 does not convert between ASCII and UTF-8.
+        in_memory = tid.copy()
+        in_memory.set_strpad(h5t.STR_NULLPAD)
+        attribute.read(out, mtype=in_memory)
     if not shape:
         value: bytes = out.item()
         return value.decode()
     return _nested(out.tolist(), _decoded)
-
-
-def _without_padding(stored: npt.NDArray[np.bytes_], padding: int) -> npt.NDArray[np.object_]:
-    """Return texts of fixed length up to their end."""
-    out = np.empty(stored.shape, object)
-    for at in np.ndindex(stored.shape):
-        text = bytes(stored[at])
-        out[at] = text.rstrip(b" ") if padding == h5t.STR_SPACEPAD else text.partition(b"\0")[0]
-    return out
 
 
 def _references(attribute: h5a.AttrID, shape: tuple[int, ...], resolve: Resolve) -> AttributeValue:

@@ -14,9 +14,10 @@ from nwb_dask.backends.handles import Handle, acquire, release
 from nwb_dask.backends.hdf5.array_read import plan_read
 from nwb_dask.backends.hdf5.boundary import H5PY_ERRORS
 from nwb_dask.backends.hdf5.compose import Wanted
-from nwb_dask.backends.hdf5.format.chunk_index import chunk_ranges
+from nwb_dask.backends.hdf5.format.chunk_index import chunk_ranges, find_chunks
 from nwb_dask.backends.hdf5.format.layout import describe_array
 from nwb_dask.backends.hdf5.format.object_header import read_messages
+from nwb_dask.backends.hdf5.format.space import AddressSpace
 from nwb_dask.backends.hdf5.format.superblock import read_superblock
 from nwb_dask.backends.hdf5.index import Indexer, OpenArray, open_array
 from nwb_dask.backends.hdf5.limits import check_size, fill_value
@@ -35,6 +36,7 @@ _log = logging.getLogger(__name__)
 
 _MAX_OPENED = 256
 _PAGE_BYTES = 4096
+_MANY_CHUNKS = 64
 
 
 class H5pyFile:
@@ -64,7 +66,7 @@ class H5pyFile:
         check_size(opened, entry, spans, file_bytes=self._store.size)
         plain = _as_plain(opened, entry)
         if plain is not None and not self._has_unfiltered_edges(opened, plain):
-            manifest = _find_chunks(opened, plain, spans) if plain.layout == "chunked" else None
+            manifest = self._find_chunks(opened, plain, spans) if plain.layout == "chunked" else None
             plan = plan_read(plain, spans, manifest, file_bytes=self._store.size)
             return to_native(plan.run(self._store.read, is_local=self._store.local_path is not None), plain.element)
         handle = self._open()
@@ -89,11 +91,23 @@ class H5pyFile:
         shape, chunks = entry.shape or (), entry.chunks or ()
         if not entry.filters or not any(length % chunk for length, chunk in zip(shape, chunks, strict=True)):
             return False
+        index = self._parse(opened, entry)[1].chunk_index
+        return index is not None and index.unfiltered_edges
+
+    def _parse(self, opened: OpenArray, entry: ArrayEntry) -> tuple[AddressSpace, ArrayEntry]:
+        """Return the entry as the own parser has it, which knows where the index of the chunks is."""
         pages = Pages(self._store.size, self._store.read, page_bytes=_PAGE_BYTES, at_once=True)
         space = read_superblock(pages).space
         messages = read_messages(space, h5o.get_info(opened.did).addr)
-        index = describe_array(space, messages, entry.path, {}).chunk_index
-        return index is not None and index.unfiltered_edges
+        return space, describe_array(space, messages, entry.path, {})
+
+    def _find_chunks(self, opened: OpenArray, entry: ArrayEntry, spans: Spans) -> ChunkManifest:
+        """Return where the chunks are that hold some rows: a few as libhdf5 says, which takes long for many."""
+        ranges = chunk_ranges(entry, spans)
+        if int((ranges[:, 1] - ranges[:, 0]).sum()) > _MANY_CHUNKS:
+            space, parsed = self._parse(opened, entry)
+            return find_chunks(space, parsed, ranges)
+        return _ask_chunks(opened, entry, ranges)
 
     def _array(self, entry: ArrayEntry) -> OpenArray:
         handle = self._open()
@@ -163,12 +177,12 @@ def _has_unreliable_addresses(opened: OpenArray) -> bool:
     return len(unlimited) == 1 and unlimited[0] != 0
 
 
-def _find_chunks(opened: OpenArray, entry: ArrayEntry, spans: Spans) -> ChunkManifest:
-    """Return where the chunks are that hold some rows, as libhdf5 says."""
+def _ask_chunks(opened: OpenArray, entry: ArrayEntry, ranges: npt.NDArray[np.int64]) -> ChunkManifest:
+    """Return where chunks are, as libhdf5 says."""
     shape, chunks = entry.shape or (), entry.chunks or ()
     counts = [-(-length // chunk) for length, chunk in zip(shape, chunks, strict=True)]
     found = []
-    for start, stop in chunk_ranges(entry, spans).tolist():
+    for start, stop in ranges.tolist():
         for number in range(start, stop):
             place = np.unravel_index(number, counts)
             corner = tuple([int(at) * chunk for at, chunk in zip(place, chunks, strict=True)])

@@ -77,6 +77,8 @@ class Lookup:
                 # Last, since other threads take it as the sign that all is known.
                 known.offset_bytes = superblock.space.offset_bytes
                 known.is_changed = True
+                self._space = superblock.space
+                return self._space
             self._space = AddressSpace(self._pages, known.base, known.offset_bytes, known.length_bytes)
         return self._space
 

@@ -65,7 +65,11 @@ def read_attributes(
     failed: dict[str, str] = {}
     missing: list[tuple[int, int]] = []
     for body in bodies:
-        name = attribute_name(body)
+        try:
+            name = attribute_name(body)
+        except MalformedFileError as exc:
+            failed[""] = exc.message
+            continue
         if names is not None and name not in names:
             values[name] = None
             continue

@@ -183,7 +183,6 @@ class Tree:
                 self._finish(members)
             return [self._member_task(members, name, here, recursive=recursive) for name in names]
 
-
         def fail(reason: str) -> None:
             self.damaged[path] = reason
 
@@ -195,9 +194,7 @@ class Tree:
         values: list[Mapping[str, AttributeValue]] = []
         calls: list[Callable[[], None]] = [
             lambda: links.append(self.lookup.linked(path, self.lookup.with_links(address))),
-            lambda: values.append(
-                self._attributes(self.lookup.messages(address), path, problems, self._wanted.groups)
-            ),
+            lambda: values.append(self._attributes(self.lookup.messages(address), path, problems, self._wanted.groups)),
         ]
         gather(calls)
         part = links[-1]

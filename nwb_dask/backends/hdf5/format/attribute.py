@@ -74,7 +74,15 @@ def attribute_name(body: memoryview) -> str:
     if start is None:
         raise UnsupportedLayoutError(f"attributes of version {body[0]} are not read")
     size = body[2] | body[3] << 8
-    return bytes(body[start : start + size]).partition(b"\0")[0].decode("utf-8", "surrogateescape")
+    return _text_of_name(body[start : start + size])
+
+
+def _text_of_name(stored: memoryview) -> str:
+    # The last byte ends the name, whatever it is: so does libhdf5 take it.
+    name, _, rest = bytes(stored[:-1]).partition(b"\0")
+    if any(rest):
+        raise MalformedFileError("damaged: the name of an attribute ends within")
+    return name.decode("utf-8", "surrogateescape")
 
 
 def parse_attribute(body: memoryview, space: AddressSpace) -> RawAttribute:
@@ -121,8 +129,7 @@ def parse_attribute(body: memoryview, space: AddressSpace) -> RawAttribute:
     n_bytes = 0 if shape is None else prod(shape) * element.size
     if n_bytes > len(body) - at:
         raise MalformedFileError(f"damaged: an attribute claims {n_bytes} bytes and has {len(body) - at}")
-    text = bytes(name).partition(b"\0")[0].decode("utf-8", "surrogateescape")
-    return RawAttribute(text, element, shape, bytes(body[at : at + n_bytes]))
+    return RawAttribute(_text_of_name(name), element, shape, bytes(body[at : at + n_bytes]))
 
 
 def attribute_value(raw: RawAttribute, heap: HeapReader) -> Value:

@@ -76,6 +76,12 @@ def check_preamble(body: memoryview, signature: bytes, *, kinds: Sequence[int]) 
     return body[5]
 
 
+def check_owner(space: AddressSpace, body: memoryview, owner: int) -> None:
+    """Raise unless a block says, after its preamble, that it belongs to the array whose header is at `owner`."""
+    if space.offset(body, PREAMBLE_BYTES) != owner:
+        raise MalformedFileError(f"damaged: a block of the array at {owner} belongs to another")
+
+
 @dataclass(frozen=True, slots=True)
 class ElementFormat:
     """One element of a fixed or extensible array: the address of a chunk; if filtered, also its size and mask.
@@ -132,9 +138,15 @@ class Block(NamedTuple):
 
 
 def read_blocks(
-    space: AddressSpace, blocks: Sequence[Block], element: ElementFormat, order: ElementOrder, signature: bytes
+    space: AddressSpace,
+    blocks: Sequence[Block],
+    element: ElementFormat,
+    order: ElementOrder,
+    signature: bytes,
+    *,
+    owner: int,
 ) -> Found:
-    """Return the chunks that `blocks` list, which are read together.
+    """Return the chunks that `blocks` of the array at `owner` list, which are read together.
 
     Raises
     ------
@@ -150,6 +162,7 @@ def read_blocks(
     for block, body in zip(blocks, bodies, strict=True):
         if block.prefix_bytes:
             check_preamble(body, signature, kinds=(0, 1))
+            check_owner(space, body, owner)
     joined = b"".join([body[block.prefix_bytes :] for block, body in zip(blocks, bodies, strict=True)])
     starts = np.array([block.first for block in blocks], np.int64)
     stops = starts + np.array([block.n_elements for block in blocks], np.int64)

@@ -71,6 +71,8 @@ def read_dataspace(body: memoryview, space: AddressSpace) -> Extent:
         return Extent(shape, shape)
     unlimited = (1 << 8 * space.length_bytes) - 1
     maxima = _lengths(body, first + rank * space.length_bytes, rank, space.length_bytes)
+    if any(length > most for length, most in zip(shape, maxima, strict=True)):
+        raise MalformedFileError(f"damaged: its shape is {shape}, and its largest shape {maxima}")
     return Extent(shape, tuple([None if length == unlimited else length for length in maxima]))
 
 

@@ -329,6 +329,8 @@ def _array(data: bytes, at: int, head: _Head, depth: int) -> _Read:
 
 
 def _shaped(base: ElementType, shape: tuple[int, ...]) -> ElementType:
+    if 0 in shape:
+        raise MalformedFileError(f"damaged: an array type of shape {shape}")
     if base.dtype is None or base.kind in {"compound", "array"}:
         raise _UnreadError(f"arrays of {base.kind} in each element")
     dtype = np.dtype((base.dtype, shape))

@@ -55,6 +55,8 @@ def _read(space: AddressSpace, body: memoryview) -> list[memoryview]:
         raise MalformedFileError(f"damaged: the index of attributes has records of {found.record_bytes} bytes")
     records = found.each()
     if any(record[_ID_BYTES] & _SHARED for record in records):
+        if not space.may_share:
+            raise MalformedFileError("damaged: an attribute is in a heap of shared messages, and there is none")
         raise UnsupportedLayoutError("attributes that several objects share")
     return sorted(heap.objects([record[:_ID_BYTES] for record in records]), key=_name)
 

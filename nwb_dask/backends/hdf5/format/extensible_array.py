@@ -23,6 +23,7 @@ from nwb_dask.backends.hdf5.format.chunk_records import (
     Bytes,
     ElementFormat,
     Found,
+    check_owner,
     check_preamble,
     column,
     needed_blocks,
@@ -41,6 +42,7 @@ _SETTINGS = 6
 class _Header:
     """An extensible array and how it is cut into blocks."""
 
+    address: int
     element: ElementFormat
     max_bits: int
     """An array holds less than two to the power of so many elements."""
@@ -112,7 +114,7 @@ def find(space: AddressSpace, address: int, order: ElementOrder, wanted: Ranges)
             calls.append(partial(_blocks_of_super_block, space, header, elements, block, at))
     blocks = [block for part in gather(calls) for block in part]
     within = header.element.found(order, np.arange(header.n_direct), body)
-    return _joined(within, read_blocks(space, blocks, header.element, order, b"EADB"))
+    return _joined(within, read_blocks(space, blocks, header.element, order, b"EADB", owner=address))
 
 
 def _read_header(space: AddressSpace, address: int) -> _Header:
@@ -134,6 +136,7 @@ def _read_header(space: AddressSpace, address: int) -> _Header:
             f"blocks to a super block, pages of 2**{page_bits}"
         )
     return _Header(
+        address,
         ElementFormat.of(space, kind, n_bytes),
         max_bits,
         n_direct,
@@ -170,6 +173,7 @@ def _read_index_block(
     n_bytes = pointers + n_pointers * space.offset_bytes + CHECKSUM_BYTES
     body = space.checked(address, n_bytes, what="an extensible array's index block")
     check_preamble(body, b"EAIB", kinds=(0, 1))
+    check_owner(space, body, header.address)
     elements = np.frombuffer(body[start:pointers], np.uint8).reshape(-1, header.element.n_bytes)
     addresses = _addresses(space, body[pointers:])
     return elements, addresses[:n_blocks], addresses[n_blocks:].tolist()
@@ -202,6 +206,7 @@ def _blocks_of_super_block(
     n_bytes = start + bitmap_bytes + block.n_blocks * space.offset_bytes + CHECKSUM_BYTES
     body = space.checked(address, n_bytes, what="an extensible array's super block")
     check_preamble(body, b"EASB", kinds=(0, 1))
+    check_owner(space, body, header.address)
     addresses = _addresses(space, body[start + bitmap_bytes :])
     if not block.n_pages:
         return _data_blocks(space, header, elements, block, addresses)

@@ -12,6 +12,7 @@ from nwb_dask.backends.hdf5.format.chunk_records import (
     Block,
     ElementFormat,
     Found,
+    check_owner,
     check_preamble,
     needed_blocks,
     read_blocks,
@@ -47,8 +48,10 @@ def find(space: AddressSpace, address: int, order: ElementOrder, wanted: Ranges)
     if n_elements <= 1 << page_bits:
         blocks = [Block(block, PREAMBLE_BYTES + space.offset_bytes, 0, n_elements)]
     else:
-        blocks = _pages(space, block, element, elements, n_elements=n_elements, page_elements=1 << page_bits)
-    return read_blocks(space, blocks, element, order, b"FADB")
+        blocks = _pages(
+            space, block, element, elements, n_elements=n_elements, page_elements=1 << page_bits, owner=address
+        )
+    return read_blocks(space, blocks, element, order, b"FADB", owner=address)
 
 
 def _pages(
@@ -59,6 +62,7 @@ def _pages(
     *,
     n_elements: int,
     page_elements: int,
+    owner: int,
 ) -> list[Block]:
     """Return the pages that were written and are needed; the last holds what remains."""
     n_pages = -(-n_elements // page_elements)
@@ -66,6 +70,7 @@ def _pages(
     prefix_bytes = start + (n_pages + 7) // 8 + CHECKSUM_BYTES
     prefix = space.checked(address, prefix_bytes, what="a fixed array's data block")
     check_preamble(prefix, b"FADB", kinds=(0, 1))
+    check_owner(space, prefix, owner)
     written = np.unpackbits(np.frombuffer(prefix[start:], np.uint8), count=n_pages).view(bool)
     pages = np.flatnonzero(written).astype(np.int64)
     starts = pages * page_elements

@@ -138,6 +138,8 @@ def shared_body(space: AddressSpace, pointer: memoryview, kind: int) -> memoryvi
     if version not in _SHARED_VERSIONS:
         raise UnsupportedLayoutError(f"shared messages of version {version} are not read")
     if version == _TYPED_SHARED_VERSION and number(pointer, 1, 1) == _SHARED_IN_HEAP:
+        if not space.may_share:
+            raise MalformedFileError("damaged: it has a message in a heap of shared messages, and there is none")
         raise UnsupportedLayoutError("it has a message in the heap of shared messages, which is not read")
     # Version 1 is a symbol table entry: a name comes before the address.
     address = space.offset(pointer, 8 + space.length_bytes if version == 1 else 2)

@@ -62,6 +62,8 @@ class AddressSpace:
     """Bytes of an address: 2, 4, 8 (16 and 32 are refused)."""
     length_bytes: int = 8
     """Bytes of a length."""
+    may_share: bool = True
+    """Whether the file may have a heap of shared messages; without one, a message in it is damage."""
 
     def read(self, address: int, n_bytes: int) -> memoryview:
         """Return `n_bytes` from `address` on; raises as `Image.view`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from nwb_dask.backends.hdf5.format.object_header import DRIVER, get_body, read_messages
@@ -18,6 +18,7 @@ _WIDER = frozenset({16, 32})
 _OPEN_FOR_WRITING = 0b101
 _SPLITTING = {b"NCSAfami": "family", b"NCSAmult": "multi"}
 _ENTRY_VERSION, _CHECKED_VERSION, _FLAGGED_VERSION = 1, 2, 3
+_SHARED_MESSAGES = 0x0F
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def read_superblock(image: Image) -> Superblock:
         raise MalformedFileError("damaged: the superblock does not say where the root group is")
     if start.extra is not None:
         _refuse_parts(start.space, start.extra, version)
-    return Superblock(start.space, start.root, start.table)
+    return Superblock(replace(start.space, may_share=_may_share(start, version)), start.root, start.table)
 
 
 def _position(image: Image) -> int:
@@ -149,6 +150,13 @@ def _checked(image: Image, base: int, version: int) -> _Start:
         space.offset(data, 12 + 3 * width),
         space.offset(data, 12 + width),
     )
+
+
+def _may_share(start: _Start, version: int) -> bool:
+    """Return whether the file has a table of shared messages (*Shared Message Table Message*)."""
+    if version < _CHECKED_VERSION or start.extra is None:
+        return False
+    return get_body(read_messages(start.space, start.extra), _SHARED_MESSAGES) is not None
 
 
 def _refuse_parts(space: AddressSpace, address: int, version: int) -> None:

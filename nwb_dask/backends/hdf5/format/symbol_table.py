@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TypeVar, cast
 
 from nwb_dask.backends.hdf5.format.local_heap import read_local_heap
@@ -78,6 +79,9 @@ def read_symbol_table(space: AddressSpace, table: SymbolTable) -> list[Entry]:
                 tree, names = scratch_pad.unpack_from(scratch)
                 inside = SymbolTable(tree, names) if undefined not in (tree, names) else None
             members.append(Entry(name, None if address == undefined else address, None, inside))
+    # libhdf5 looks names up by halving: what is out of order is there and not there.
+    if any(second.name <= first.name for first, second in pairwise(members)):
+        raise MalformedFileError(f"damaged: names in the group of the tree at {table.tree} are not in order")
     return members
 
 

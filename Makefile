@@ -58,9 +58,11 @@ lint: $(VENV)/.dev-installed  ## Repair and format what ruff can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.dev-installed  ## Run the benchmarks (minutes; builds an environment for each peer)
+bench: $(VENV)/.dev-installed  ## Run the benchmarks (an hour and more; builds an environment for each peer)
 	$(BIN)/python -m benchmarks.tables
 	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.decode
+	$(BIN)/python -m benchmarks.remote
 
 clean:  ## Remove environments, caches and output
 	rm -rf .venv .venv-* demo-output dist build benchmarks/.work benchmarks/.venvs

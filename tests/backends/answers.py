@@ -176,7 +176,8 @@ def comparable_chunks(ours: Answer, theirs: Answer) -> Answer:
     """
     if any(number is None for number, *_ in theirs):
         ours = tuple(sorted((None, *rest) for _, *rest in ours))
-    return tuple([(*where, 0 if mask == _NO_FILTER else mask) for *where, mask in ours])
+    known = {mask for *_, mask in theirs}
+    return tuple([(*where, 0 if mask == _NO_FILTER not in known else mask) for *where, mask in ours])
 
 
 def groups_in(answers: Answers) -> list[str]:

@@ -35,7 +35,8 @@ from nwb_dask.index import ArrayEntry, ChunkManifest, FileIndex, basename
 _log = logging.getLogger(__name__)
 
 _MAX_OPENED = 256
-_PAGE_BYTES = 4096
+_HEADER_PAGE_BYTES, _INDEX_PAGE_BYTES = 512, 4096
+"""One header stands alone and is small; an index of many chunks is not."""
 _MANY_CHUNKS = 64
 
 
@@ -91,12 +92,12 @@ class H5pyFile:
         shape, chunks = entry.shape or (), entry.chunks or ()
         if not entry.filters or not any(length % chunk for length, chunk in zip(shape, chunks, strict=True)):
             return False
-        index = self._parse(opened, entry)[1].chunk_index
+        index = self._parse(opened, entry, page_bytes=_HEADER_PAGE_BYTES)[1].chunk_index
         return index is not None and index.unfiltered_edges
 
-    def _parse(self, opened: OpenArray, entry: ArrayEntry) -> tuple[AddressSpace, ArrayEntry]:
+    def _parse(self, opened: OpenArray, entry: ArrayEntry, *, page_bytes: int) -> tuple[AddressSpace, ArrayEntry]:
         """Return the entry as the own parser has it, which knows where the index of the chunks is."""
-        pages = Pages(self._store.size, self._store.read, page_bytes=_PAGE_BYTES, at_once=True)
+        pages = Pages(self._store.size, self._store.read, page_bytes=page_bytes, at_once=True)
         space = read_superblock(pages).space
         messages = read_messages(space, h5o.get_info(opened.did).addr)
         return space, describe_array(space, messages, entry.path, {})
@@ -105,7 +106,7 @@ class H5pyFile:
         """Return where the chunks are that hold some rows: a few as libhdf5 says, which takes long for many."""
         ranges = chunk_ranges(entry, spans)
         if int((ranges[:, 1] - ranges[:, 0]).sum()) > _MANY_CHUNKS:
-            space, parsed = self._parse(opened, entry)
+            space, parsed = self._parse(opened, entry, page_bytes=_INDEX_PAGE_BYTES)
             return find_chunks(space, parsed, ranges)
         return _ask_chunks(opened, entry, ranges)
 

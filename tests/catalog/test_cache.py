@@ -300,7 +300,7 @@ def test_the_cache_can_be_switched_off(environment: pytest.MonkeyPatch, value: s
 def test_the_cache_is_in_the_folder_that_is_named(environment: pytest.MonkeyPatch, tmp_path: Path, value: str) -> None:
     environment.setenv("NWB_DASK_CACHE", value)
     cache = index_cache()
-    assert cache is not None
+    assert isinstance(cache, IndexCache)
     assert cache.folder == tmp_path / "index"
     assert index_cache() is cache
 
@@ -310,6 +310,6 @@ def test_the_cache_is_in_the_users_cache_folder_by_default(environment: pytest.M
     environment.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     environment.setattr("sys.platform", "linux")
     cache = index_cache()
-    assert cache is not None
+    assert isinstance(cache, IndexCache)
     assert cache.folder.parts[-2:] == ("nwb_dask", "index")
     assert not cache.folder.exists()

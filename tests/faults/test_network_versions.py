@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import nwb_dask
+from nwb_dask.catalog import cache
 from nwb_dask.errors import SourceAccessError, SourceChangedError, SourceNotFoundError, SourceUnavailableError
 from nwb_dask.options import options
 from nwb_dask.testing import RangeServer
@@ -187,8 +188,9 @@ def test_a_link_to_nothing_is_not_found(server: RangeServer) -> None:
 
 @pytest.fixture
 def bucket(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RangeServer]:
-    """A server whose bucket ``served`` has the file."""
+    """A server whose bucket ``served`` has the file, of which nothing is known though its URL is always the same."""
     monkeypatch.setenv("NWB_DASK_CACHE", "off")
+    monkeypatch.setattr(cache, "_process", cache.ProcessCache())
     with RangeServer(path.parent.parent) as server:
         yield server
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from nwb_dask.storage.engines import http
 from tests.backends import summary as backends_summary
 from tests.parity import summary as parity_summary
 
@@ -23,6 +24,12 @@ def _cache_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         del os.environ[CACHE_DIR]
     else:
         os.environ[CACHE_DIR] = before
+
+
+@pytest.fixture(autouse=True)
+def _no_server_is_known_to_redirect(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget servers of other tests: the system gives their ports to new ones."""
+    monkeypatch.setattr(http, "_movers", set())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

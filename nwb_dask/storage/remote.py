@@ -160,10 +160,10 @@ class RemoteStore:
 
     def _prepare(self, n_following: int) -> None:
         began = time.monotonic()
-        n_requests = self._engine.prepare(n_following, began + self._seconds)
+        n_requests, n_bytes = self._engine.prepare(n_following, began + self._seconds)
         if n_requests:
             record_round()
-            record(self._name, requests=n_requests, n_bytes=0, began=began, ended=time.monotonic())
+            record(self._name, requests=n_requests, n_bytes=n_bytes, began=began, ended=time.monotonic())
 
     def _open(self, cached: Identity | None) -> Identity:
         """Return the version of the file to read, which is `cached` if it is still there."""

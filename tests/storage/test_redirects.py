@@ -18,11 +18,6 @@ both = pytest.mark.parametrize("engine", ["http", "remfile"])
 MANY = [(start, start + 10) for start in range(300 * KIB, 2700 * KIB, 100 * KIB)]
 
 
-@pytest.fixture(autouse=True)
-def _no_memory_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "_movers", set())
-
-
 @pytest.fixture
 def archive(tmp_path: Path) -> Iterator[RangeServer]:
     """Another server, whose links lead to the files of the first."""
@@ -70,6 +65,22 @@ def test_redirects_of_a_server_are_expected_once_they_were_seen(
     archive.reset()
     open_url(archive.url("two.nwb")).close()
     assert archive.n_requests == 1
+
+
+@both
+def test_the_question_whether_a_file_has_moved_is_counted_where_it_has_not(
+    bucket_server: RangeServer, engine: str
+) -> None:
+    bucket_server.redirect("moved.nwb", bucket_server.url(NAME))
+    with open_url(bucket_server.url("moved.nwb"), engine=engine):
+        # From now on, files of this server may have moved.
+        pass
+    with open_url(bucket_server.url(NAME), engine=engine) as store:
+        source = store.source
+    bucket_server.reset()
+    with trace() as traced, open_url(source.url, source.identity, engine=engine) as again:
+        assert read(again, MIDDLE, FAR) == expected_of(MIDDLE, FAR)
+    assert (traced.requests, traced.bytes) == (bucket_server.n_requests, bucket_server.n_bytes)
 
 
 def test_a_chain_of_redirects_is_followed_with_relative_links(bucket_server: RangeServer) -> None:

@@ -42,8 +42,8 @@ class FakeEngine:
 
     def identify(self, until: float) -> None: ...
 
-    def prepare(self, n_following: int, until: float) -> int:
-        return 0
+    def prepare(self, n_following: int, until: float) -> tuple[int, int]:
+        return 0, 0
 
     def renew(self) -> None: ...
 

@@ -130,12 +130,12 @@ class FsspecEngine:
         )
         return self._known
 
-    def prepare(self, n_following: int, until: float) -> int:  # noqa: ARG002  # of the protocol
+    def prepare(self, n_following: int, until: float) -> tuple[int, int]:  # noqa: ARG002  # of the protocol
         """Ask for the version of a file of which nothing is known."""
         if self._known is not None:
-            return 0
+            return 0, 0
         self.identify(until)
-        return 1
+        return 1, 0
 
     def renew(self) -> None:
         """Do nothing: redirects are the library's."""

@@ -125,16 +125,16 @@ class HttpEngine:
     def identify(self, until: float) -> None:
         """Return None: every answer says the version that it is of."""
 
-    def prepare(self, n_following: int, until: float) -> int:
-        """Follow a redirect once, before many requests would each; return the requests that it took."""
+    def prepare(self, n_following: int, until: float) -> tuple[int, int]:
+        """Follow a redirect once, before many requests would each; return the requests, and bytes, that it took."""
         if n_following == 1 or self._known() is not None or not (self._may_move or self._home.origin in _movers):
-            return 0
+            return 0, 0
         outcome = self._ask(self._home, (0, 1), Pin(), until)
         if isinstance(outcome, Location):
             self._moved = outcome
         else:
             self._may_move = False
-        return 1
+        return 1, len(outcome.body) if isinstance(outcome, Answer) else 0
 
     def renew(self) -> None:
         """Forget what redirects led to."""

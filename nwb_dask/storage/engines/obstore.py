@@ -109,9 +109,9 @@ class ObstoreEngine:
     def identify(self, until: float) -> None:
         """Return None: every answer says the version that it is of."""
 
-    def prepare(self, n_following: int, until: float) -> int:  # noqa: ARG002  # of the protocol
-        """Return 0: there is nothing to find out."""
-        return 0
+    def prepare(self, n_following: int, until: float) -> tuple[int, int]:  # noqa: ARG002  # of the protocol
+        """Return zeros: there is nothing to find out."""
+        return 0, 0
 
     def renew(self) -> None:
         """Do nothing: obstore follows redirects of each request anew."""

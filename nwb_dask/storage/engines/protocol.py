@@ -99,8 +99,8 @@ class Engine(Protocol):
     def identify(self, until: float) -> Identity | Failure | None:
         """Return the version that is there now; None where every answer says it."""
 
-    def prepare(self, n_following: int, until: float) -> int:
-        """Find out what `n_following` requests would else find out each; return the requests that this took."""
+    def prepare(self, n_following: int, until: float) -> tuple[int, int]:
+        """Find out what `n_following` requests would else find out each; return the requests, and bytes, it took."""
 
     def renew(self) -> None:
         """Forget what redirects led to: a signature has expired."""

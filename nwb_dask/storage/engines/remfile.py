@@ -63,7 +63,7 @@ class RemfileEngine:
             return outcome
         start, stop = wanted[0], min(wanted[1], size)
         # requests would take the headers along to wherever a redirect leads.
-        n_redirects = self._http.prepare(2, until)
+        n_asked, n_bytes_asked = self._http.prepare(2, until)
         url, headers, is_moved = self._http.place()
         session = _Session(headers, pin, until)
         # Of a file that ends where the range does, nothing is read beyond it.
@@ -74,15 +74,15 @@ class RemfileEngine:
             body = file.read(stop - start)
         except _GiveUp as stopped:
             is_renewable = is_moved and http.is_renewable(stopped.failure)
-            return replace(stopped.failure, n_requests=session.n_requests + n_redirects, renewable=is_renewable)
+            return replace(stopped.failure, n_requests=session.n_requests + n_asked, renewable=is_renewable)
         identities = set(session.identities)
         return Answer(
             memoryview(body),
             start,
             # Of two versions, either is the wrong one.
             identities.pop() if len(identities) == 1 else Identity("size", "several versions", 0),
-            n_requests=session.n_requests + n_redirects,
-            n_received=session.n_bytes,
+            n_requests=session.n_requests + n_asked,
+            n_received=session.n_bytes + n_bytes_asked,
         )
 
     def expect(self, identity: Identity) -> None:
@@ -92,8 +92,8 @@ class RemfileEngine:
     def identify(self, until: float) -> None:
         """Return None: every answer says the version that it is of."""
 
-    def prepare(self, n_following: int, until: float) -> int:
-        """Follow a redirect once; return the requests that it took."""
+    def prepare(self, n_following: int, until: float) -> tuple[int, int]:
+        """Follow a redirect once; see `Engine.prepare`."""
         return self._http.prepare(n_following, until)
 
     def renew(self) -> None:

@@ -59,7 +59,8 @@ LOOKED_AT = {
     r"addr overflow|temporary file space": "the superblock has the end of the file too early: we go by the file",
     r"bad coordinate offset": "chunks of another shape than their index has: reading them is an error",
     r"didn't find unlimited dimension": "an index for a shape without bound, which has one: its chunks are found",
-    r"free block size is zero": "free space in a heap of names, which only writers use",
+    r"iterating over attributes": "one attribute is damaged, for which h5py lists none",
+    r"free block size is zero|bad heap free list": "free space in a heap of names, which only writers use",
     r"takes this for complex": "h5py converts a compound without looking where its fields are",
 }
 """Why h5py refuses what we say, and why we may say it."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import Literal
 
 import dask.dataframe as dd
 
+from nwb_dask.adapters.cluster import share_access
 from nwb_dask.adapters.dask_frame import _compat as dx
 from nwb_dask.adapters.dask_frame.expr import ReadNWB
 from nwb_dask.model.field import PATH_COLUMNS
@@ -123,7 +122,7 @@ def read_nwb(
         resolve=resolve,
     )
     shown = _shown(scan, wanted, label, include_path_columns=include_path_columns)
-    _share(scan)
+    share_access(scan.access)
     return frame_of_scan(scan, shown, index=label, filters=filters)
 
 
@@ -156,9 +155,3 @@ def _shown(scan: Scan, wanted: list[str] | None, index: str | None, *, include_p
     names = [field.name for field in scan.fields] if wanted is None else wanted
     paths = PATH_COLUMNS if include_path_columns else ()
     return tuple(name for name in dict.fromkeys((*names, *paths)) if name != index)
-
-
-def _share(scan: Scan) -> None:
-    # There can be a client only if distributed is loaded already; loading it takes half a second.
-    if getattr(scan.access, "handle", None) is not None and "distributed" in sys.modules:
-        import_module("nwb_dask.adapters.dask_frame.secrets").share_secrets(scan.access)

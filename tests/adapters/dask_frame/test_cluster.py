@@ -14,8 +14,8 @@ import pytest
 from distributed import Client, LocalCluster
 
 import nwb_dask.dataframe as dd
+from nwb_dask.adapters.cluster_secrets import share_secrets
 from nwb_dask.adapters.dask_frame.expr import ReadNWB
-from nwb_dask.adapters.dask_frame.secrets import share_secrets
 from nwb_dask.errors import PathNotFoundError, PredicateError
 from nwb_dask.storage import make_access
 from nwb_dask.storage.access import find_secrets

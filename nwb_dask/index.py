@@ -49,7 +49,8 @@ class Reference:
 
 Scalar: TypeAlias = str | bytes | int | float | bool | complex | Reference | None
 AttributeValue: TypeAlias = "Scalar | tuple[AttributeValue, ...] | npt.NDArray[np.generic]"
-"""A scalar; a tuple for 1-d text or references; a numpy array for numbers of one or more dimensions."""
+"""A scalar; a tuple for 1-d text or references; a numpy array for numbers of one or more dimensions, and without a
+dimension for a floating point number that is not of double precision."""
 
 ElementKind = Literal[
     "int",

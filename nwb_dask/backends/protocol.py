@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,14 @@ import numpy.typing as npt
 from nwb_dask.backends.known import Known
 from nwb_dask.index import ArrayEntry, FileIndex, Source
 from nwb_dask.storage import Buffer, Driver
+
+Box: TypeAlias = "tuple[tuple[int, int], ...]"
+"""Half-open ``(start, stop)`` along each axis behind the first."""
+
+Request: TypeAlias = (
+    "tuple[ArrayEntry, npt.NDArray[np.int64] | None] | tuple[ArrayEntry, npt.NDArray[np.int64] | None, Box | None]"
+)
+"""A dataset, with what is wanted of it: spans of rows, and a box of each; None for all. See `File.read`."""
 
 
 class ByteSource(Protocol):
@@ -47,6 +55,10 @@ class File(Protocol):
     @property
     def known(self) -> Known:
         """What has been found out about the file; grows with every call."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether another library has the file open, until `close`; whoever wants to write to it may be refused."""
 
     def index(
         self,
@@ -88,8 +100,10 @@ class File(Protocol):
     def holds(self, entry: ArrayEntry) -> bool:
         """Return whether all values of a dataset are at hand, so that reading it asks nothing of the file."""
 
-    def read(self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None = None) -> npt.NDArray[np.generic]:
-        """Return rows of the first axis of a dataset.
+    def read(
+        self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None = None, inner: Box | None = None
+    ) -> npt.NDArray[np.generic]:
+        """Return rows of the first axis of a dataset, or a box of each row.
 
         Parameters
         ----------
@@ -98,6 +112,9 @@ class File(Protocol):
         spans : ndarray of int64, shape (n, 2), optional
             Half-open rows, increasing, without overlap; their rows are returned one after the other. All rows by
             default.
+        inner : tuple of (int, int), optional
+            Half-open range along each of the other axes. All by default. Of chunked data, only chunks that hold some
+            of it are looked for, read and decoded. Of other data more is read where parts of rows lie near each other.
 
         Returns
         -------
@@ -109,15 +126,15 @@ class File(Protocol):
 
         Raises
         ------
+        IndexError
+            If `spans` or `inner` reach outside of the dataset, or spans do not increase.
         MalformedFileError
             If the data are truncated or damaged.
         UnsupportedLayoutError
             If the type, layout or filter is not read.
         """
 
-    def read_many(
-        self, requests: Sequence[tuple[ArrayEntry, npt.NDArray[np.int64] | None]]
-    ) -> list[npt.NDArray[np.generic]]:
+    def read_many(self, requests: Sequence[Request]) -> list[npt.NDArray[np.generic]]:
         """Return rows of many datasets, each as `read` does; what they need is fetched together."""
 
     def prepare(self, entries: Iterable[ArrayEntry]) -> None:
@@ -128,7 +145,7 @@ class File(Protocol):
         """
 
     def close(self) -> None:
-        """Give up the file; more than once is harmless. The store stays open."""
+        """Give up the file; more than once is harmless. The store stays open, and what is asked next opens it again."""
 
     def __enter__(self) -> Self:
         """Return the file, which closes when the block ends."""

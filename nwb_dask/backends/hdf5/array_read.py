@@ -1,7 +1,8 @@
 """Rows of a dataset by byte ranges: first which bytes, which reads nothing, then what they mean.
 
-Contiguous and unfiltered data are read by the rows that are wanted: the rows of a chunk follow each other. Chunks that
-have to be decoded are read whole, and decoded in threads.
+Contiguous and unfiltered data are read by the rows that are wanted: the rows of a chunk follow each other. Of rows that
+are wanted in part, as a box, the rest is read where it is so little that asking for the parts would take longer. Chunks
+that have to be decoded are read whole, and decoded in threads.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from typing import Protocol
 
 import numpy as np
 
+from nwb_dask.backends.hdf5.boxes import Box, are_apart, box_slices, boxes_in, hull
 from nwb_dask.backends.hdf5.chunk_grid import locate_chunks
 from nwb_dask.backends.hdf5.chunk_rows import ChunkRows
 from nwb_dask.backends.hdf5.odd_filters import require_filters
 from nwb_dask.backends.hdf5.pages import Fetch
-from nwb_dask.backends.hdf5.spans import Spans
+from nwb_dask.backends.hdf5.spans import Spans, cut, rows
 from nwb_dask.backends.hdf5.wanted_rows import Raw, WantedRows, wanted_rows
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 from nwb_dask.index import ArrayEntry, ChunkManifest
@@ -31,6 +33,8 @@ BATCH_BYTES = 64 << 20
 _MAX_FILL_BYTES = 1 << 30
 """Rows that were never written, as their fill value."""
 _MAX_COMPACT_BYTES = 1 << 16
+_PART_BYTES = 4 << 20
+"""Of rows that are read for a box of each at most so much is in one range, so that batches can end between rows."""
 
 
 class _Form(Protocol):
@@ -55,8 +59,9 @@ class ArrayRead:
     def finish(self, buffers: Sequence[Buffer]) -> Raw:
         """Return the rows, made of the bytes of each of `ranges`; a view of them where they lie in one piece.
 
-        The array has the shape ``(n_rows, *shape[1:])``, followed by that of an array type, and the stored dtype;
-        elements without a numpy type are void of their size. It may be read-only.
+        The array has the shape ``(n_rows, *shape[1:])``, or that of the box in place of ``shape[1:]``, followed by that
+        of an array type, and the stored dtype; elements without a numpy type are void of their size. It may be
+        read-only.
 
         Raises
         ------
@@ -90,7 +95,9 @@ class ArrayRead:
         return self.form.run(self.ranges, fetch, is_local=is_local, max_bytes=max_bytes)
 
 
-def plan_read(entry: ArrayEntry, spans: Spans, manifest: ChunkManifest | None, *, file_bytes: int) -> ArrayRead:
+def plan_read(
+    entry: ArrayEntry, spans: Spans, manifest: ChunkManifest | None, *, file_bytes: int, box: Box | None = None
+) -> ArrayRead:
     """Return what to read for some rows of a dataset.
 
     Parameters
@@ -100,9 +107,11 @@ def plan_read(entry: ArrayEntry, spans: Spans, manifest: ChunkManifest | None, *
     spans : ndarray of int64, shape (n, 2)
         Tidy, see `spans.tidy`; for a scalar its single row.
     manifest : ChunkManifest or None
-        Of chunked data: at least those of its chunks that hold the rows, as far as they were ever written.
+        Of chunked data: at least those of its chunks that hold what is wanted, as far as they were ever written.
     file_bytes : int
         Length of the file.
+    box : Box, optional
+        What is wanted of each row, see `boxes.checked_box`; by default all.
 
     Raises
     ------
@@ -113,7 +122,7 @@ def plan_read(entry: ArrayEntry, spans: Spans, manifest: ChunkManifest | None, *
         If the data are in other files, the elements have no size, a filter is not installed, or a dataset is chunked
         and nothing is known of its chunks.
     """
-    wanted = wanted_rows(entry, spans)
+    wanted = wanted_rows(entry, spans, box)
     if not wanted.n_bytes:
         return ArrayRead([], 0, _Ready(wanted.typed(wanted.empty())))
     if entry.layout == "contiguous":
@@ -128,12 +137,31 @@ def plan_read(entry: ArrayEntry, spans: Spans, manifest: ChunkManifest | None, *
 def _plan_contiguous(entry: ArrayEntry, wanted: WantedRows, *, file_bytes: int) -> ArrayRead:
     if entry.offset is None:
         return _never_written(wanted)
-    offset, row_bytes = entry.offset, wanted.row_bytes
+    offset, row_bytes = entry.offset, wanted.stored_row_bytes
     end = offset + int(wanted.spans[-1, 1]) * row_bytes
     if offset < 0 or end > file_bytes:
         raise MalformedFileError(f"truncated: data at {offset} to {end} reach past the end at {file_bytes}")
+    if not wanted.is_whole:
+        return _plan_boxes(offset, wanted)
     ranges = [(offset + start * row_bytes, offset + stop * row_bytes) for start, stop in wanted.spans.tolist()]
     return ArrayRead(ranges, wanted.n_bytes, _Joined(wanted))
+
+
+def _plan_boxes(offset: int, wanted: WantedRows) -> ArrayRead:
+    """Return what to read of contiguous rows that are wanted in part."""
+    folded = wanted.folded()
+    row_bytes = folded.stored_row_bytes
+    first, last = hull(folded.lengths, folded.box, folded.item_bytes)
+    if are_apart(row_bytes, last - first):
+        starts = rows(folded.spans[:, 0], folded.spans[:, 1])
+        stops = starts + 1
+    else:
+        step = max(_PART_BYTES // row_bytes, 1)
+        pieces = cut(folded.spans, chunk_rows=step)
+        starts, stops = pieces.start + pieces.chunk * step, pieces.stop + pieces.chunk * step
+    begins, ends = offset + starts * row_bytes + first, offset + (stops - 1) * row_bytes + last
+    ranges = list(zip(begins.tolist(), ends.tolist(), strict=True))
+    return ArrayRead(ranges, int((ends - begins).sum()), _Boxes(wanted, folded, (stops - starts).tolist()))
 
 
 def _plan_compact(entry: ArrayEntry, wanted: WantedRows) -> ArrayRead:
@@ -141,11 +169,20 @@ def _plan_compact(entry: ArrayEntry, wanted: WantedRows) -> ArrayRead:
         raise MalformedFileError(f"damaged: {wanted.n_bytes} bytes cannot be in an object's header")
     if entry.inline is None:
         return _never_written(wanted)
-    row_bytes = wanted.row_bytes
+    row_bytes = wanted.stored_row_bytes
     if len(entry.inline) < int(wanted.spans[-1, 1]) * row_bytes:
         raise MalformedFileError(f"truncated: an object's header holds {len(entry.inline)} bytes of its data")
+    if not wanted.is_whole:
+        return _compact_boxes(entry.inline, wanted)
     parts = [entry.inline[start * row_bytes : stop * row_bytes] for start, stop in wanted.spans.tolist()]
     return ArrayRead([], 0, _Ready(wanted.joined(parts)))
+
+
+def _compact_boxes(inline: bytes, wanted: WantedRows) -> ArrayRead:
+    n_rows = int(wanted.spans[-1, 1])
+    units = np.frombuffer(inline, wanted.unit, n_rows * prod(wanted.lengths)).reshape((n_rows, *wanted.lengths))
+    chosen = units[rows(wanted.spans[:, 0], wanted.spans[:, 1])]
+    return ArrayRead([], 0, _Ready(wanted.typed(np.ascontiguousarray(chosen[:, *box_slices(wanted.box)]))))
 
 
 def _plan_chunked(
@@ -161,7 +198,7 @@ def _plan_chunked(
     stored = locate_chunks(entry, wanted, manifest, file_bytes=file_bytes)
     if stored.is_odd.any():
         require_filters(entry.filters)
-    starts, stops = stored.extents()
+    starts, stops, n_extents = stored.extents()
     form: _Form
     if stored.is_joined:
         # Chunks that follow each other in the file are one range, and need no copy.
@@ -169,7 +206,7 @@ def _plan_chunked(
         starts, stops = starts[np.concatenate(([0], breaks + 1))], stops[np.concatenate((breaks, [len(stops) - 1]))]
         form = _Joined(wanted)
     else:
-        form = ChunkRows(wanted, stored, entry.filters)
+        form = ChunkRows(wanted, stored, n_extents, entry.filters)
     ranges = list(zip(starts.tolist(), stops.tolist(), strict=True))
     return ArrayRead(ranges, int((stops - starts).sum()), form)
 
@@ -229,6 +266,54 @@ class _Joined:
                 out[at : at + len(part)] = np.frombuffer(part, np.uint8)
                 at += len(part)
         return self.wanted.joined([out.data])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Boxes:
+    """A box of each row, cut out of ranges that reach from the first box in some rows to the last."""
+
+    wanted: WantedRows
+    folded: WantedRows
+    """The same, as it lies in the file."""
+    n_rows: list[int]
+    """Rows of `folded` in each range."""
+
+    def finish(self, buffers: Sequence[Buffer], /) -> Raw:
+        out = self.folded.empty()
+        self._place(out, buffers, self.n_rows)
+        return self.wanted.typed(out)
+
+    def run(self, ranges: Sequence[_Range], fetch: Fetch, /, *, is_local: bool, max_bytes: int) -> Raw:
+        # The part that is cut out stays in the processor's cache.
+        most = _PART_BYTES if is_local else max_bytes
+        out = self.folded.empty()
+        low = at = n_bytes = 0
+        for number, (start, stop) in enumerate(ranges):
+            if number > low and n_bytes + stop - start > most:
+                at += self._place(out[at:], fetch(ranges[low:number]), self.n_rows[low:number])
+                low, n_bytes = number, 0
+            n_bytes += stop - start
+        self._place(out[at:], fetch(ranges[low:]), self.n_rows[low:])
+        return self.wanted.typed(out)
+
+    def _place(self, out: Raw, buffers: Sequence[Buffer], n_rows: Sequence[int]) -> int:
+        """Put the boxes in `buffers` into `out`; return how many rows these are."""
+        if len(n_rows) == sum(n_rows):
+            # Hulls of one row each, which are of one length.
+            data = buffers[0] if len(buffers) == 1 else b"".join(buffers)
+            out[: len(n_rows)] = self._boxes(data, n_rows=len(n_rows), row_bytes=len(data) // len(n_rows))
+            return len(n_rows)
+        at = 0
+        for data, n in zip(buffers, n_rows, strict=True):
+            out[at : at + n] = self._boxes(data, n_rows=n, row_bytes=self.folded.stored_row_bytes)
+            at += n
+        return at
+
+    def _boxes(self, data: Buffer, *, n_rows: int, row_bytes: int) -> Raw:
+        folded = self.folded
+        return boxes_in(
+            data, n_rows=n_rows, row_bytes=row_bytes, lengths=folded.lengths, box=folded.box, unit=folded.unit
+        )
 
 
 def _batches(ranges: Sequence[_Range], *, max_bytes: int) -> Iterator[list[_Range]]:

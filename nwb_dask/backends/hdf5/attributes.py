@@ -133,8 +133,9 @@ def _numbers(attribute: h5a.AttrID, tid: h5t.TypeID, shape: tuple[int, ...]) -> 
         out = np.empty(shape, tid.dtype)
         attribute.read(out)
     out = out != 0 if stored.element.kind == "bool" else out.astype(native_dtype(stored.element))
-    if shape:
-        return out
+    if shape or (out.dtype.kind == "f" and out.dtype != np.float64):
+        # Of single precision stays an array: what is computed with it is of that precision too.
+        return np.asarray(out)
     value: int | float | bool | complex = out[()].item()
     return value
 

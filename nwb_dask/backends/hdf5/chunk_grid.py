@@ -1,4 +1,4 @@
-"""Which chunks of a dataset hold the rows that are wanted, and where these are in the file. Pure."""
+"""Which chunks of a dataset hold the rows, or the boxes of rows, that are wanted, and where in the file. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
+from nwb_dask.backends.hdf5.boxes import Box, are_apart, box_shape, hull
 from nwb_dask.backends.hdf5.codecs import INFLATION
 from nwb_dask.backends.hdf5.filters import GZIP, is_decoded_here
-from nwb_dask.backends.hdf5.spans import Pieces, cut, n_chunks, rows
+from nwb_dask.backends.hdf5.format.chunk_index import chunk_ranges
+from nwb_dask.backends.hdf5.spans import Pieces, Spans, cut, n_chunks, rows
 from nwb_dask.backends.hdf5.wanted_rows import WantedRows
 from nwb_dask.errors import MalformedFileError
 from nwb_dask.index import ArrayEntry, ChunkManifest, Filter
@@ -27,9 +29,12 @@ _STREAM_BYTES = 1 << 12
 _ROUNDING = 1.001
 
 
+_Window = tuple[tuple[slice, ...], tuple[slice, ...]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ChunkGrid:
-    """The chunks that hold wanted rows, one row of chunks after the other."""
+    """The chunks that hold what is wanted of rows, one row of chunks after the other."""
 
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
@@ -37,18 +42,35 @@ class ChunkGrid:
     pieces: Pieces
     first: Integers
     """First piece of each row of chunks; at the end the number of pieces."""
-    n_inner: int
-    """Chunks in a row of chunks."""
+    box: Box
+    """What is wanted of each row."""
+    inner: Integers
+    """The chunks of a row of chunks that hold some of the box, by their numbers in it; increasing."""
+
+    @property
+    def n_inner(self) -> int:
+        """Chunks of a row of chunks that hold some of the box."""
+        return len(self.inner)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether rows are wanted whole."""
+        return box_shape(self.box) == self.shape[1:]
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row of a decoded chunk."""
+        return prod(self.chunks[1:]) * self.item_bytes
 
     @property
     def chunk_bytes(self) -> int:
         """Bytes of a decoded chunk; those at the edge are stored whole."""
-        return prod(self.chunks) * self.item_bytes
+        return self.chunks[0] * self.row_bytes
 
     def numbers(self) -> Integers:
         """Return the numbers of all chunks, see `ChunkManifest`; increasing."""
         rows_of_chunks = self.pieces.chunk[self.first[:-1]]
-        return (rows_of_chunks[:, np.newaxis] * self.n_inner + np.arange(self.n_inner)).reshape(-1)
+        return (rows_of_chunks[:, np.newaxis] * n_chunks(self.shape[1:], self.chunks[1:]) + self.inner).reshape(-1)
 
     def is_at_edge(self, numbers: Integers) -> Flags:
         """Return which of these chunks reach past the shape."""
@@ -58,13 +80,33 @@ class ChunkGrid:
             at_edge |= (place + 1) * chunk > length
         return at_edge
 
-    def windows(self) -> list[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-        """Return for each chunk of a row of chunks where in a row of the dataset it lies, and which part of it."""
+    def windows(self) -> list[_Window]:
+        """Return for each chunk of `inner` where in a row of the result it lies, and which part of it."""
         axes = [
-            [(slice(at, min(at + chunk, length)), slice(0, min(chunk, length - at))) for at in range(0, length, chunk)]
-            for length, chunk in zip(self.shape[1:], self.chunks[1:], strict=True)
+            [
+                (slice(max(at, start) - start, min(at + chunk, stop) - start), slice(max(start - at, 0), end - at))
+                for at in range(start // chunk * chunk, stop, chunk)
+                for end in (min(at + chunk, stop),)
+            ]
+            for (start, stop), chunk in zip(self.box, self.chunks[1:], strict=True)
         ]
         return [(tuple(place for place, _ in sides), tuple(part for _, part in sides)) for sides in product(*axes)]
+
+    def hulls(self) -> list[tuple[int, int]]:
+        """Return for each chunk of `inner` the half-open bytes to read of its rows: all where the box does not cut."""
+        if self.is_whole:
+            return [(0, self.row_bytes)] * self.n_inner
+        found = []
+        for place, part in self.windows():
+            is_cut = any(
+                one.start > 0 or (one.stop < chunk and start + where.stop < length)
+                for one, where, chunk, (start, _), length in zip(
+                    part, place, self.chunks[1:], self.box, self.shape[1:], strict=True
+                )
+            )
+            box = tuple((one.start, one.stop) for one in part)
+            found.append(hull(self.chunks[1:], box, self.item_bytes) if is_cut else (0, self.row_bytes))
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,28 +131,40 @@ class StoredChunks:
     def is_joined(self) -> bool:
         """Whether the wanted rows are just the bytes of `extents`, one after the other."""
         grid = self.grid
-        return grid.chunks[1:] == grid.shape[1:] and not len(self.missing) and bool(self.is_raw.all())
+        is_plain = grid.is_whole and grid.chunks[1:] == grid.shape[1:]
+        return is_plain and not len(self.missing) and bool(self.is_raw.all())
 
-    def n_extents(self) -> Integers:
-        """Return how many ranges each chunk is read in: as many as it has pieces, or one to be decoded."""
-        groups = self.places // self.grid.n_inner
-        return np.where(self.is_raw, np.diff(self.grid.first)[groups], 1)
+    def extents(self) -> tuple[Integers, Integers, Integers]:
+        """Return the half-open bytes to read of the file, chunk by chunk, and how many ranges each chunk has.
 
-    def extents(self) -> tuple[Integers, Integers]:
-        """Return the half-open bytes to read of the file, chunk by chunk."""
-        n_each = self.n_extents()
+        A chunk to be decoded has one. Of another each piece of rows is one, from the first wanted byte to the last;
+        or each row, where what is wanted of it is far from that in the next.
+        """
+        grid = self.grid
+        group, inner = np.divmod(self.places, grid.n_inner)
+        hulls = np.array(grid.hulls(), np.int64)
+        is_apart = np.array([are_apart(grid.row_bytes, stop - start) for start, stop in hulls.tolist()], np.bool_)
+        unit_starts, unit_stops = grid.pieces.start, grid.pieces.stop
+        n_pieces = np.diff(grid.first)
+        begin, n_each = grid.first[group], n_pieces[group]
+        if is_apart.any():
+            lengths = np.add.reduceat(unit_stops - unit_starts, grid.first[:-1])
+            before = np.concatenate(([0], np.cumsum(lengths)[:-1])) + len(unit_starts)
+            single = rows(unit_starts, unit_stops)
+            unit_starts, unit_stops = np.concatenate((unit_starts, single)), np.concatenate((unit_stops, single + 1))
+            begin = np.where(is_apart[inner], before[group], begin)
+            n_each = np.where(is_apart[inner], lengths[group], n_each)
+        begin, n_each = np.where(self.is_raw, begin, 0), np.where(self.is_raw, n_each, 1)
         chunk = np.repeat(np.arange(len(n_each)), n_each)
         raw, offsets = self.is_raw[chunk], self.offsets[chunk]
-        begin = np.where(self.is_raw, self.grid.first[self.places // self.grid.n_inner], 0)
-        piece = rows(begin, begin + n_each)
-        row_bytes = self.grid.chunk_bytes // self.grid.chunks[0]
-        starts = np.where(raw, self.grid.pieces.start[piece] * row_bytes, 0)
-        stops = np.where(raw, self.grid.pieces.stop[piece] * row_bytes, self.sizes[chunk])
-        return offsets + starts, offsets + stops
+        unit, hull_of = rows(begin, begin + n_each), hulls[inner[chunk]]
+        starts = np.where(raw, unit_starts[unit] * grid.row_bytes + hull_of[:, 0], 0)
+        stops = np.where(raw, (unit_stops[unit] - 1) * grid.row_bytes + hull_of[:, 1], self.sizes[chunk])
+        return offsets + starts, offsets + stops, n_each
 
 
 def locate_chunks(entry: ArrayEntry, wanted: WantedRows, manifest: ChunkManifest, *, file_bytes: int) -> StoredChunks:
-    """Return the chunks that hold the wanted rows.
+    """Return the chunks that hold what is wanted.
 
     Raises
     ------
@@ -147,17 +201,70 @@ def _grid(entry: ArrayEntry, wanted: WantedRows, *, n_known: int) -> ChunkGrid:
     shape, chunks = entry.shape or (), entry.chunks or ()
     if not chunks or min(chunks) <= 0 or len(chunks) != len(shape) or n_chunks(shape, chunks) > _MAX_NUMBER:
         raise MalformedFileError(f"damaged: chunks of {chunks} for a shape of {shape}")
-    n_inner = n_chunks(shape[1:], chunks[1:])
     spans = wanted.spans
-    touched = int(((spans[:, 1] - 1) // chunks[0] - spans[:, 0] // chunks[0] + 1).sum()) * n_inner
-    touched = min(touched, n_chunks(shape, chunks))
+    n_groups = int(((spans[:, 1] - 1) // chunks[0] - spans[:, 0] // chunks[0] + 1).sum())
+    touched = min(n_groups, -(-shape[0] // chunks[0])) * prod(map(len, _places(wanted.box, chunks)))
     if touched - n_known > _MAX_MISSING_CHUNKS:
         message = f"{wanted.n_bytes} bytes in {touched} chunks were asked for and only {n_known} were ever written"
         raise MalformedFileError(message)
     pieces = cut(spans, chunk_rows=chunks[0])
     breaks = np.flatnonzero(np.diff(pieces.chunk)) + 1
     first = np.concatenate(([0], breaks, [len(pieces.chunk)]))
-    return ChunkGrid(shape, chunks, wanted.item_bytes, pieces, first, n_inner)
+    inner = _inner_numbers(shape, chunks, wanted.box)
+    return ChunkGrid(shape, chunks, wanted.item_bytes, pieces, first, wanted.box, inner)
+
+
+def _places(box: Box, chunks: tuple[int, ...]) -> list[range]:
+    """Return the places of the chunks along each axis behind the first that hold some of a box."""
+    return [range(start // chunk, -(-stop // chunk)) for (start, stop), chunk in zip(box, chunks[1:], strict=True)]
+
+
+def _inner_numbers(shape: tuple[int, ...], chunks: tuple[int, ...], box: Box) -> Integers:
+    """Return the chunks that hold some of a box, by their numbers in a row of chunks; increasing."""
+    numbers = np.zeros(1, np.int64)
+    for along, length, chunk in zip(_places(box, chunks), shape[1:], chunks[1:], strict=True):
+        count = -(-length // chunk)
+        numbers = (numbers[:, np.newaxis] * count + np.arange(along.start, along.stop)).reshape(-1)
+    return numbers
+
+
+def box_ranges(entry: ArrayEntry, spans: Spans, box: Box | None) -> Integers:
+    """Return the chunks that hold some rows of a chunked dataset, or a box of each.
+
+    Parameters
+    ----------
+    entry : ArrayEntry
+        The dataset.
+    spans : ndarray of int64, shape (n, 2)
+        Tidy, see `spans.tidy`.
+    box : Box or None
+        None for whole rows.
+
+    Returns
+    -------
+    ndarray of int64, shape (m, 2)
+        Half-open ranges of chunk numbers, see `ChunkManifest`; increasing, none overlapping the next. Where these are
+        too many, those of whole rows.
+
+    Raises
+    ------
+    MalformedFileError, UnsupportedLayoutError
+        As `format.chunk_index.chunk_ranges`.
+    """
+    whole = chunk_ranges(entry, spans)
+    shape, chunks = entry.shape or (), entry.chunks or ()
+    if box is None or not len(whole):
+        return whole
+    per_row = n_chunks(shape[1:], chunks[1:])
+    n_rows = int((whole[:, 1] - whole[:, 0]).sum()) // per_row
+    if n_rows * prod(map(len, _places(box, chunks))) > _MAX_MISSING_CHUNKS:
+        return whole
+    inner = _inner_numbers(shape, chunks, box)
+    breaks = np.flatnonzero(np.diff(inner) != 1)
+    starts = inner[np.concatenate(([0], breaks + 1))]
+    stops = inner[np.concatenate((breaks, [len(inner) - 1]))] + 1
+    base = rows(whole[:, 0] // per_row, whole[:, 1] // per_row)[:, np.newaxis] * per_row
+    return np.stack(((base + starts).reshape(-1), (base + stops).reshape(-1)), axis=1)
 
 
 def _are_odd(filters: tuple[Filter, ...], masks: Integers) -> Flags:

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 
+from nwb_dask.backends.hdf5.boxes import boxes_in
 from nwb_dask.backends.hdf5.chunk_grid import Integers, StoredChunks
 from nwb_dask.backends.hdf5.filters import decode_items, is_shuffled, place_items
 from nwb_dask.backends.hdf5.odd_filters import MAX_CHUNKS, decode_with_libhdf5
@@ -30,7 +31,7 @@ _MAX_THREADS = 8
 
 
 class ChunkRows:
-    """Rows of a dataset in chunks.
+    """Rows, or boxes of rows, of a dataset in chunks.
 
     Parameters
     ----------
@@ -38,24 +39,29 @@ class ChunkRows:
         The rows.
     stored : StoredChunks
         Their chunks.
+    n_extents : ndarray of int64
+        How many ranges each chunk is read in, see `StoredChunks.extents`.
     filters : sequence of Filter
         Of the dataset.
     """
 
-    def __init__(self, wanted: WantedRows, stored: StoredChunks, filters: Sequence[Filter]) -> None:
+    def __init__(
+        self, wanted: WantedRows, stored: StoredChunks, n_extents: Integers, filters: Sequence[Filter]
+    ) -> None:
         grid = stored.grid
         self._wanted = wanted
         self._stored = stored
         self._filters = filters
         self._chunk_bytes = grid.chunk_bytes
         self._windows = grid.windows()
+        self._hulls = grid.hulls()
         self._first: list[int] = grid.first.tolist()
         self._out: list[int] = [*grid.pieces.out[grid.first[:-1]].tolist(), wanted.n_rows]
         self._places: list[int] = stored.places.tolist()
         self._masks: list[int] = stored.masks.tolist()
         self._is_raw: list[bool] = stored.is_raw.tolist()
         # First range of each chunk, and the number of ranges.
-        self._at: list[int] = [0, *np.cumsum(stored.n_extents()).tolist()]
+        self._at: list[int] = [0, *np.cumsum(n_extents).tolist()]
 
     def finish(self, buffers: Sequence[Buffer], /) -> Raw:
         """Return the rows; `buffers` are the bytes of `StoredChunks.extents`."""
@@ -142,13 +148,36 @@ class ChunkRows:
         target = out[self._window(place)]
         crop = self._windows[place % len(self._windows)][1]
         if self._is_raw[number]:
-            data = parts[0] if len(parts) == 1 else b"".join(parts)
-            rows_of_chunk = (len(target), *grid.chunks[1:])
-            place_items(target, data, shuffled=False, chunks=rows_of_chunk, pick=(slice(None), *crop))
+            self._place_raw(target, place, parts, crop)
             return
         pick = (self._rows(place), *crop)
         mask = self._masks[number]
         decode_items(target, parts[0], self._filters, mask=mask, chunks=grid.chunks, pick=pick)
+
+    def _place_raw(self, target: Raw, place: int, parts: Sequence[Buffer], crop: tuple[slice, ...]) -> None:
+        """Put what is wanted of a chunk without filters into the result."""
+        grid = self._stored.grid
+        first, last = self._hulls[place % len(self._windows)]
+        n_rows = len(target)
+        if last - first == grid.row_bytes:
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            place_items(target, data, shuffled=False, chunks=(n_rows, *grid.chunks[1:]), pick=(slice(None), *crop))
+            return
+        box = tuple((one.start, one.stop) for one in crop)
+        if len(parts) == n_rows:
+            # A range for each row, of one length.
+            data = parts[0] if n_rows == 1 else b"".join(parts)
+            target[...] = boxes_in(
+                data, n_rows=n_rows, row_bytes=last - first, lengths=grid.chunks[1:], box=box, unit=target.dtype
+            )
+            return
+        at = 0
+        for part in parts:
+            n = (len(part) - (last - first)) // grid.row_bytes + 1
+            target[at : at + n] = boxes_in(
+                part, n_rows=n, row_bytes=grid.row_bytes, lengths=grid.chunks[1:], box=box, unit=target.dtype
+            )
+            at += n
 
     def _place_odd(self, out: Raw, get: _Get, numbers: Sequence[int]) -> None:
         step = min(max(_ODD_BYTES // self._chunk_bytes, 1), MAX_CHUNKS)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from nwb_dask.backends.hdf5.boundary import Boundary
+from nwb_dask.backends.hdf5.boxes import Box, box_shape, box_slices, checked_box
 from nwb_dask.backends.hdf5.compose import (
     Wanted,
     collect_parts,
@@ -33,7 +34,7 @@ from nwb_dask.backends.hdf5.spans import Spans, count, rows, tidy
 from nwb_dask.backends.hdf5.tree import Tree
 from nwb_dask.backends.hdf5.types import native_dtype
 from nwb_dask.backends.known import GroupPart, Known
-from nwb_dask.backends.protocol import ByteSource
+from nwb_dask.backends.protocol import ByteSource, Request
 from nwb_dask.errors import NWBDaskError, PathNotFoundError, UnsupportedLayoutError
 from nwb_dask.index import ArrayEntry, FileIndex, FilePath, GroupEntry, Source, basename
 
@@ -48,6 +49,14 @@ _PAGE_BYTES = 64 * 1024
 """Of a remote file. Larger pages save a round or two, and lose more on slow lines (5 to 100 ms, 6 to 90 MB/s)."""
 _GAP_BYTES = 256 * 1024
 _LOCAL_PAGE_BYTES = 4 * 1024
+
+
+class _Wanted(NamedTuple):
+    """What is read of one dataset."""
+
+    entry: ArrayEntry
+    spans: Spans
+    box: Box | None
 
 
 class Hdf5File:
@@ -84,6 +93,11 @@ class Hdf5File:
     def source(self) -> Source:
         """The file and its version."""
         return self._store.source
+
+    @property
+    def is_held(self) -> bool:
+        """Whether libhdf5 has the file open; see `backends.File.is_held`."""
+        return self._h5py.is_open
 
     def index(
         self,
@@ -157,63 +171,67 @@ class Hdf5File:
         """Return whether all values of a dataset are at hand; see `backends.File.holds`."""
         return entry.shape is None or 0 in entry.shape or entry.path in self.known.values
 
-    def read(self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None = None) -> _Values:
-        """Return rows of the first axis of a dataset; see `backends.File.read`."""
-        return self.read_many([(entry, spans)])[0]
+    def read(self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None = None, inner: Box | None = None) -> _Values:
+        """Return rows of the first axis of a dataset, or a box of each; see `backends.File.read`."""
+        return self.read_many([(entry, spans, inner)])[0]
 
-    def read_many(self, requests: Sequence[tuple[ArrayEntry, npt.NDArray[np.int64] | None]]) -> list[_Values]:
+    def read_many(self, requests: Sequence[Request]) -> list[_Values]:
         """Return rows of many datasets, fetched together; see `backends.File.read_many`."""
         out: list[_Values | None] = []
-        left: list[tuple[int, ArrayEntry, Spans]] = []
-        for entry, spans in requests:
-            wanted = self._wanted(entry, spans)
-            out.append(self._at_hand(entry, wanted))
+        left: list[tuple[int, _Wanted]] = []
+        for entry, *where in requests:
+            wanted = self._wanted(entry, *where)
+            out.append(self._at_hand(wanted))
             if out[-1] is None:
-                left.append((len(out) - 1, entry, wanted))
-        for (at, entry, wanted), found in zip(left, self._read(left), strict=True):
-            values = found
+                left.append((len(out) - 1, wanted))
+        for (at, wanted), found in zip(left, self._read([wanted for _, wanted in left]), strict=True):
+            entry, values = wanted.entry, found
             if isinstance(values, Exception):
                 with Boundary(self.source.url, entry.path):
-                    values = self._read_with_h5py(entry, wanted, values)
+                    values = self._read_with_h5py(wanted, values)
             out[at] = values if entry.shape else values.reshape(values.shape[1:])
         return [values for values in out if values is not None]
 
-    def _wanted(self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None) -> Spans:
-        """Return tidy rows; a scalar is a single row until it is reshaped."""
+    def _wanted(self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None, inner: Box | None = None) -> _Wanted:
+        """Return tidy rows and a box that fits; a scalar is a single row until it is reshaped."""
         with Boundary(self.source.url, entry.path):
             _refuse_unread(entry)
             shape = checked_shape(entry)
         if entry.shape is None:
-            return np.empty((0, 2), np.int64)
-        return tidy(spans if shape else None, n_rows=shape[0] if shape else 1)
+            return _Wanted(entry, np.empty((0, 2), np.int64), None)
+        box = checked_box(inner, shape)
+        return _Wanted(entry, tidy(spans if shape else None, n_rows=shape[0] if shape else 1), box)
 
-    def _at_hand(self, entry: ArrayEntry, wanted: Spans) -> _Values | None:
+    def _at_hand(self, wanted: _Wanted) -> _Values | None:
         """Return the values that need nothing of the file, or None."""
+        entry, spans, box = wanted
         if entry.shape is None:
             return np.empty(0, native_dtype(entry.element))
-        n_rows = count(wanted)
-        if not n_rows or 0 in entry.shape:
-            return _empty(entry, n_rows)
+        n_rows = count(spans)
+        lengths = entry.shape[1:] if box is None else box_shape(box)
+        if not n_rows or 0 in (*entry.shape, *lengths):
+            return _empty(entry, (n_rows, *lengths))
         kept = self.known.values.get(entry.path)
-        if kept is None or not entry.shape or n_rows == entry.shape[0]:
+        if kept is None or not entry.shape:
             return kept
-        return kept[rows(wanted[:, 0], wanted[:, 1])]
+        if n_rows < entry.shape[0]:
+            kept = kept[rows(spans[:, 0], spans[:, 1])]
+        return kept if box is None else kept[:, *box_slices(box)]
 
-    def _read(self, left: Sequence[tuple[int, ArrayEntry, Spans]]) -> list[_Values | Exception]:
-        own = [(entry, spans) for _, entry, spans in left if self._is_own(entry)]
-        found = iter(self._reader.read(own))
+    def _read(self, left: Sequence[_Wanted]) -> list[_Values | Exception]:
+        found = iter(self._reader.read([one for one in left if self._is_own(one.entry)]))
         uncovered = UnsupportedLayoutError("its type or its storage is not covered by the own reader")
-        return [next(found) if self._is_own(entry) else uncovered for _, entry, _ in left]
+        return [next(found) if self._is_own(one.entry) else uncovered for one in left]
 
     def _is_own(self, entry: ArrayEntry) -> bool:
         return is_readable(entry) and not self._by_h5py
 
-    def _read_with_h5py(self, entry: ArrayEntry, wanted: Spans, reason: Exception) -> _Values:
+    def _read_with_h5py(self, wanted: _Wanted, reason: Exception) -> _Values:
         """Return what h5py reads where the own reader does not know how; damage is damage, and not shown to libhdf5."""
         if not isinstance(reason, UnsupportedLayoutError):
             raise as_damage(reason) from (None if isinstance(reason, NWBDaskError) else reason)
-        _log.debug("%s of %r is read by h5py: %s", entry.path, self.source.url, reason)
-        return self._h5py.read(entry, wanted)
+        _log.debug("%s of %r is read by h5py: %s", wanted.entry.path, self.source.url, reason)
+        return self._h5py.read(*wanted)
 
     def close(self) -> None:
         """Give up the file; more than once is harmless. The store stays open."""
@@ -241,6 +259,6 @@ def _refuse_unread(entry: ArrayEntry) -> None:
         raise UnsupportedLayoutError(message, path=entry.path)
 
 
-def _empty(entry: ArrayEntry, n_rows: int) -> _Values:
+def _empty(entry: ArrayEntry, shape: tuple[int, ...]) -> _Values:
     dtype = native_dtype(entry.element)
-    return np.empty((n_rows, *(entry.shape or ())[1:], *dtype.shape), dtype.base)
+    return np.empty((*shape, *dtype.shape), dtype.base)

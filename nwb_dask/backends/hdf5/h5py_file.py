@@ -13,8 +13,10 @@ from h5py import h5d, h5o, h5s
 from nwb_dask.backends.handles import Handle, acquire, release
 from nwb_dask.backends.hdf5.array_read import plan_read
 from nwb_dask.backends.hdf5.boundary import H5PY_ERRORS
+from nwb_dask.backends.hdf5.boxes import Box, box_shape
+from nwb_dask.backends.hdf5.chunk_grid import box_ranges
 from nwb_dask.backends.hdf5.compose import Wanted
-from nwb_dask.backends.hdf5.format.chunk_index import chunk_ranges, find_chunks
+from nwb_dask.backends.hdf5.format.chunk_index import find_chunks
 from nwb_dask.backends.hdf5.format.layout import describe_array
 from nwb_dask.backends.hdf5.format.object_header import read_messages
 from nwb_dask.backends.hdf5.format.space import AddressSpace
@@ -53,6 +55,11 @@ class H5pyFile:
         self._store = store
         self._handle: Handle | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether this has a handle of the file."""
+        return self._handle is not None
+
     def index(self, path: str, wanted: Wanted, *, names: Collection[str] | None, recursive: bool) -> FileIndex:
         """Return what is known of the object at `path` and of its members; see `backends.File.index`."""
         handle = self._open()
@@ -61,17 +68,21 @@ class H5pyFile:
         self._remember(indexer.opened)
         return found
 
-    def read(self, entry: ArrayEntry, spans: Spans) -> npt.NDArray[np.generic]:
-        """Return rows of a dataset, as `File.read` gives them; `spans` are tidy and not empty."""
+    def read(self, entry: ArrayEntry, spans: Spans, box: Box | None = None) -> npt.NDArray[np.generic]:
+        """Return rows of a dataset, or a box of each, as `File.read` gives them.
+
+        `spans` are tidy, and neither they nor the box are empty; None for whole rows.
+        """
         opened = self._array(entry)
-        check_size(opened, entry, spans, file_bytes=self._store.size)
+        part = entry if box is None else replace(entry, shape=((entry.shape or ())[0], *box_shape(box)))
+        check_size(opened, part, spans, file_bytes=self._store.size)
         plain = _as_plain(opened, entry)
         if plain is not None and not self._has_unfiltered_edges(opened, plain):
-            manifest = self._find_chunks(opened, plain, spans) if plain.layout == "chunked" else None
-            plan = plan_read(plain, spans, manifest, file_bytes=self._store.size)
+            manifest = self._find_chunks(opened, plain, spans, box) if plain.layout == "chunked" else None
+            plan = plan_read(plain, spans, manifest, file_bytes=self._store.size, box=box)
             return to_native(plan.run(self._store.read, is_local=self._store.local_path is not None), plain.element)
         handle = self._open()
-        return read_values(opened, entry, spans, ReferencePaths(handle.fid, handle.paths))
+        return read_values(opened, entry, spans, ReferencePaths(handle.fid, handle.paths), box)
 
     def repair(self, known: Known, uncovered: dict[str, str]) -> None:
         """Describe objects that the parser could not, in the parts of the groups that they are in.
@@ -102,9 +113,9 @@ class H5pyFile:
         messages = read_messages(space, h5o.get_info(opened.did).addr)
         return space, describe_array(space, messages, entry.path, {})
 
-    def _find_chunks(self, opened: OpenArray, entry: ArrayEntry, spans: Spans) -> ChunkManifest:
-        """Return where the chunks are that hold some rows: a few as libhdf5 says, which takes long for many."""
-        ranges = chunk_ranges(entry, spans)
+    def _find_chunks(self, opened: OpenArray, entry: ArrayEntry, spans: Spans, box: Box | None) -> ChunkManifest:
+        """Return where the chunks are that hold what is wanted: a few as libhdf5 says, which takes long for many."""
+        ranges = box_ranges(entry, spans, box)
         if int((ranges[:, 1] - ranges[:, 0]).sum()) > _MANY_CHUNKS:
             space, parsed = self._parse(opened, entry, page_bytes=_INDEX_PAGE_BYTES)
             return find_chunks(space, parsed, ranges)

@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_dask.backends.hdf5.array_read import ArrayRead, plan_read
+from nwb_dask.backends.hdf5.boxes import Box
+from nwb_dask.backends.hdf5.chunk_grid import box_ranges
 from nwb_dask.backends.hdf5.elements import addresses_in, decode, is_decodable
-from nwb_dask.backends.hdf5.format.chunk_index import chunk_ranges, find_chunks
+from nwb_dask.backends.hdf5.format.chunk_index import find_chunks
 from nwb_dask.backends.hdf5.format.space import Need, gather
 from nwb_dask.backends.hdf5.lookup import Lookup
 from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS, STORAGE_ERRORS
@@ -65,6 +67,8 @@ class _Work:
 
     entry: ArrayEntry
     spans: Spans
+    box: Box | None = None
+    """None: rows are wanted whole."""
     manifest: ChunkManifest | None = None
     plan: ArrayRead | None = None
     stored: _Values | None = None
@@ -93,15 +97,16 @@ class Reader:
         self._is_local = store.local_path is not None
         self._unfollowed: list[_Work] = []
 
-    def read(self, requests: Sequence[tuple[ArrayEntry, Spans]]) -> list[_Values | Exception]:
+    def read(self, requests: Sequence[tuple[ArrayEntry, Spans, Box | None]]) -> list[_Values | Exception]:
         """Return the values of each request, or why the own reader cannot have them.
 
         Parameters
         ----------
-        requests : sequence of (ArrayEntry, Spans)
-            Readable entries, with tidy spans that are not empty; a scalar is its single row.
+        requests : sequence of (ArrayEntry, Spans, Box or None)
+            Readable entries, with tidy spans that are not empty, and what is wanted of each row, which is not empty
+            either; None for all. A scalar is its single row.
         """
-        works = [_Work(entry, spans) for entry, spans in requests]
+        works = [_Work(*request) for request in requests]
         run([self._locating(work) for work in works if work.entry.layout == "chunked"], self._pages)
         for work in works:
             if work.error is None:
@@ -142,7 +147,7 @@ class Reader:
         large = [_Work(entry, _all_rows(entry)) for entry in entries if not is_small(entry) and _is_listed(entry)]
         works = [_Work(entry, _all_rows(entry)) for entry in small]
         run([self._locating(work) for work in (*works, *large) if work.entry.layout == "chunked"], self._pages)
-        self.read([(work.entry, work.spans) for work in works])
+        self.read([(work.entry, work.spans, None) for work in works])
 
     def learning(self, entry: ArrayEntry) -> list[Task]:
         """Return the work of learning one readable dataset; `follow_references` does what it leaves."""
@@ -187,7 +192,7 @@ class Reader:
                 known.manifests[entry.path] = work.manifest
                 known.is_changed = True
             else:
-                work.manifest = find_chunks(self._lookup.space, entry, chunk_ranges(entry, work.spans))
+                work.manifest = find_chunks(self._lookup.space, entry, box_ranges(entry, work.spans, work.box))
 
         return self._task(work, locate)
 
@@ -225,7 +230,9 @@ class Reader:
     def _keep(self, work: _Work) -> None:
         """Keep all values of a small dataset of a remote file."""
         entry, values = work.entry, work.values
-        if self._is_local or values is None or not is_small(entry) or count(work.spans) != _n_rows(entry):
+        if self._is_local or values is None or not is_small(entry):
+            return
+        if work.box is not None or count(work.spans) != _n_rows(entry):
             return
         known = self._lookup.known
         # A copy, so that no page stays in memory for a part of it.
@@ -241,7 +248,7 @@ class Reader:
         return task
 
     def _plan(self, work: _Work) -> None:
-        work.plan = plan_read(work.entry, work.spans, work.manifest, file_bytes=self._store.size)
+        work.plan = plan_read(work.entry, work.spans, work.manifest, file_bytes=self._store.size, box=work.box)
 
     def _fetch(self, works: Sequence[_Work]) -> None:
         """Read and decode the stored bytes: of all works in one round, unless they are many."""

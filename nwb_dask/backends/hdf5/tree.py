@@ -257,9 +257,10 @@ class Tree:
 
     def _target(self, group: GroupEntry, name: str) -> int:
         """Return the address of what a soft link leads to."""
-        link = group.links[name]
-        start = "" if link.target.startswith("/") else self.lookup.find(group.path).path
-        return self.lookup.find(f"{start}/{link.target}").address
+        target = group.links[name].target
+        if not target.startswith("/"):
+            target = f"{self.lookup.find(group.path).path}/{target}"
+        return self.lookup.find(target).address
 
     def _guarded(self, task: Callable[[], Iterable[Task]], path: str, fail: Callable[[str], None]) -> Task:
         """Return the task with its errors noted: one object that cannot be read does not hide the others."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from h5py import h5s, h5t, h5z, regionref_dtype
 
 from nwb_dask.backends.hdf5.attributes import REFERENCE_IN_MEMORY, TEXT_IN_MEMORY
+from nwb_dask.backends.hdf5.boxes import Box, box_shape, whole_box
 from nwb_dask.backends.hdf5.index import OpenArray
 from nwb_dask.backends.hdf5.references import ReferencePaths
 from nwb_dask.backends.hdf5.spans import Spans, cut, join, rows
@@ -31,8 +32,18 @@ _REGION_IN_MEMORY = h5t.py_create(regionref_dtype)
 _PLUGINS = "hdf5plugin"
 
 
-def read_values(opened: OpenArray, entry: ArrayEntry, spans: Spans, references: ReferencePaths) -> _Values:
-    """Return rows of a dataset through libhdf5, as `File.read` gives them.
+class _Part(NamedTuple):
+    """Rows that follow each other, or a box of each."""
+
+    start: int
+    stop: int
+    box: Box | None
+
+
+def read_values(
+    opened: OpenArray, entry: ArrayEntry, spans: Spans, references: ReferencePaths, box: Box | None = None
+) -> _Values:
+    """Return rows of a dataset, or a box of each, through libhdf5, as `File.read` gives them.
 
     Parameters
     ----------
@@ -44,13 +55,16 @@ def read_values(opened: OpenArray, entry: ArrayEntry, spans: Spans, references: 
         Tidy, see `spans.tidy`; not empty, except for a scalar.
     references : ReferencePaths
         Of the same file.
+    box : Box, optional
+        What is wanted of each row; by default all.
     """
     require_filters(entry)
     if entry.shape == ():
         return _read_block(opened, None, references)
     parts = []
-    for start, stop, inside in _runs(entry, spans, int(opened.tid.get_size())):
-        block = _read_block(opened, (start, stop), references)
+    lengths = (entry.shape or ())[1:] if box is None else box_shape(box)
+    for start, stop, inside in _runs(entry, spans, lengths, int(opened.tid.get_size())):
+        block = _read_block(opened, _Part(start, stop, box), references)
         whole = len(inside) == 1 and inside[0, 1] - inside[0, 0] == stop - start
         parts.append(block if whole else block[rows(inside[:, 0] - start, inside[:, 1] - start)])
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -88,13 +102,15 @@ def to_native(stored: _Values, element: ElementType) -> _Values:
     return stored if dtype.isnative else stored.astype(dtype.newbyteorder("="))
 
 
-def _runs(entry: ArrayEntry, spans: Spans, item_bytes: int) -> Iterator[tuple[int, int, Spans]]:
-    """Yield rows to read at once, with the spans in them that are wanted.
+def _runs(
+    entry: ArrayEntry, spans: Spans, lengths: tuple[int, ...], item_bytes: int
+) -> Iterator[tuple[int, int, Spans]]:
+    """Yield rows to read at once, with the spans in them that are wanted; `lengths` are those of a row of the result.
 
     Chunks that have to be decoded are visited once, and those that hold no wanted row not at all.
     """
     unit = entry.chunks[0] if entry.chunks is not None and entry.filters else 1
-    row_bytes = max(int(np.prod((entry.shape or ())[1:], dtype=np.float64)) * item_bytes, 1)
+    row_bytes = max(int(np.prod(lengths, dtype=np.float64)) * item_bytes, 1)
     step = unit * max(_RUN_BYTES // (row_bytes * unit), 1)
     begin, end = int(spans[0, 0]), int(spans[-1, 1])
     if (len(spans) == 1 and end - begin <= step) or (unit == 1 and (end - begin) * row_bytes <= _GAP_BYTES):
@@ -117,7 +133,7 @@ def _runs(entry: ArrayEntry, spans: Spans, item_bytes: int) -> Iterator[tuple[in
         yield int(wanted[a, 0]), int(wanted[b - 1, 1]), wanted[a:b]
 
 
-def _read_block(opened: OpenArray, rows_: tuple[int, int] | None, references: ReferencePaths) -> _Values:
+def _read_block(opened: OpenArray, rows_: _Part | None, references: ReferencePaths) -> _Values:
     """Return consecutive rows, or a scalar as one row."""
     element = opened.stored.element
     if element.kind == "string" and element.dtype is None:
@@ -137,21 +153,20 @@ def _read_block(opened: OpenArray, rows_: tuple[int, int] | None, references: Re
     return _converted(block, element, references, lambda name: _field_addresses(opened, rows_, name))
 
 
-def _transfer(
-    opened: OpenArray, rows_: tuple[int, int] | None, dtype: np.dtype[np.generic], memory: h5t.TypeID
-) -> _Values:
+def _transfer(opened: OpenArray, rows_: _Part | None, dtype: np.dtype[np.generic], memory: h5t.TypeID) -> _Values:
     if rows_ is None:
         out = np.zeros(1, dtype)
         opened.did.read(h5s.ALL, h5s.ALL, out, memory)
         return out
-    start, stop = rows_
-    if opened.shape is not None and (start, stop) == (0, opened.shape[0]):
+    start, stop, box = rows_
+    if opened.shape is not None and box is None and (start, stop) == (0, opened.shape[0]):
         out = np.zeros(opened.shape, dtype)
         opened.did.read(h5s.ALL, h5s.ALL, out, memory)
         return out
     space = opened.did.get_space()
-    shape = (stop - start, *space.shape[1:])
-    space.select_hyperslab((start, *(0 for _ in shape[1:])), shape)
+    every = ((start, stop), *(whole_box(space.shape[1:]) if box is None else box))
+    shape = box_shape(every)
+    space.select_hyperslab(tuple(first for first, _ in every), shape)
     out = np.zeros(shape, dtype)
     opened.did.read(h5s.create_simple(shape), space, out, memory)
     return out
@@ -182,7 +197,7 @@ def _converted(
     return block if holds_objects(element) else to_native(block, element)
 
 
-def _field_addresses(opened: OpenArray, rows_: tuple[int, int] | None, name: str) -> _Values:
+def _field_addresses(opened: OpenArray, rows_: _Part | None, name: str) -> _Values:
     """Return the addresses in a reference field of a compound: libhdf5 reads fields by name."""
     memory = h5t.create(h5t.COMPOUND, 8)
     memory.insert(name.encode(), 0, h5t.STD_REF_OBJ)

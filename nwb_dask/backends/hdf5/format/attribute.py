@@ -145,8 +145,8 @@ def attribute_value(raw: RawAttribute, heap: HeapReader) -> Value:
     Returns
     -------
     str, int, float, bool, complex, Address, None, tuple, or ndarray
-        Text and references of one or more dimensions are nested tuples, numbers are arrays in native byte order;
-        None for a null dataspace.
+        Text and references of one or more dimensions are nested tuples, numbers, and scalars of another floating point
+        type than float64, are arrays in native byte order; None for a null dataspace.
 
     Raises
     ------
@@ -177,8 +177,9 @@ def _numbers(raw: RawAttribute, element: ElementType, shape: tuple[int, ...]) ->
         raise UnsupportedLayoutError(f"the attribute {raw.name!r} is a number in an odd format, which is not read")
     stored = np.frombuffer(raw.data, element.dtype).reshape(shape)
     out = stored != 0 if element.kind == "bool" else stored.astype(element.dtype.newbyteorder("="))
-    if shape:
-        return out
+    if shape or (out.dtype.kind == "f" and out.dtype != np.float64):
+        # Of single precision stays an array: what is computed with it is of that precision too.
+        return np.asarray(out)
     value: int | float | bool | complex = out[()].item()
     return value
 

@@ -1,19 +1,22 @@
-"""Executes plans: opens files, describes their tables, and reads partitions into Arrow tables."""
+"""Executes plans: opens files, describes them, and reads partitions into Arrow tables and slabs into arrays."""
 
 from __future__ import annotations
 
 from nwb_dask.read.kept import KeptValues
 from nwb_dask.read.scan import checked_label, checked_names, scan_sources
+from nwb_dask.read.slab import StoredStamps, read_slab
 from nwb_dask.read.table import MaskFunction, read_partition, read_scan
 from nwb_dask.read.trust import read_trusting
 
 __all__ = [
     "KeptValues",
     "MaskFunction",
+    "StoredStamps",
     "checked_label",
     "checked_names",
     "read_partition",
     "read_scan",
+    "read_slab",
     "read_trusting",
     "scan_sources",
 ]

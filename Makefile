@@ -74,7 +74,7 @@ define install
 	@test -n "$(1)" || { echo "nwb_dask needs Python 3.11 or newer; name one: make PYTHON=/path/to/python ..."; exit 1; }
 	@$(2)/bin/python -m pip --version >/dev/null 2>&1 || $(1) -m venv --clear $(2)
 	@echo "Installing nwb_dask[$(3)] into $(2) (once)"
-	@$(2)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(3)]'
+	@$(2)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[$(3)]' $(4)
 	@touch $@
 endef
 
@@ -84,5 +84,6 @@ $(VENV)/.demo-installed: pyproject.toml
 $(VENV)/.dev-installed: pyproject.toml
 	$(call install,$(PYTHON),$(VENV),dev)
 
+# With the oldest xarray that is supported (pyproject.toml).
 .venv-3.12/.test-installed: pyproject.toml
-	$(call install,$(PYTHON_312),.venv-3.12,test)
+	$(call install,$(PYTHON_312),.venv-3.12,test,'xarray==2025.4.*')

@@ -4,7 +4,12 @@
 `read_nwb`             a table of many files as a Dask DataFrame (also ``nwb_dask.dataframe``, which
                        is ``dask.dataframe`` with `read_nwb`)
 `read_table`           the same table at once, as a pandas or polars DataFrame or an Arrow table
+`open_timeseries`      a TimeSeries as a lazy, chunked, labelled xarray.DataArray; ``xr.open_dataset(source,
+                       engine="nwb", group=path)`` and ``xr.open_datatree`` open them too
+`open_sessions`        one series of many files as an xarray.DataTree
 `open_nwb`             look around in one file: tables, series, metadata; reads no data
+`analysis`             spikes in bins, around events and per condition, over many sessions
+`plot`                 pictures of spikes and series on matplotlib
 `options`              choices for a block of code: engine, deadlines, cache
 `trace`                count the requests and bytes that a block of code reads in this process
 `NWBDaskError` ...     the tree of errors, drawn in `nwb_dask.errors`
@@ -23,9 +28,14 @@ from typing import TYPE_CHECKING
 from nwb_dask.options import options as options
 
 if TYPE_CHECKING:
+    from nwb_dask import analysis as analysis
+    from nwb_dask import plot as plot
     from nwb_dask.adapters.browse import open_nwb as open_nwb
     from nwb_dask.adapters.eager import read_table as read_table
+    from nwb_dask.adapters.xarray_backend import open_sessions as open_sessions
+    from nwb_dask.adapters.xarray_backend import open_timeseries as open_timeseries
     from nwb_dask.dataframe import read_nwb as read_nwb
+    from nwb_dask.errors import IrregularTimesError as IrregularTimesError
     from nwb_dask.errors import MalformedFileError as MalformedFileError
     from nwb_dask.errors import NWBDaskError as NWBDaskError
     from nwb_dask.errors import PathNotFoundError as PathNotFoundError
@@ -36,6 +46,8 @@ if TYPE_CHECKING:
     from nwb_dask.errors import SourceChangedError as SourceChangedError
     from nwb_dask.errors import SourceNotFoundError as SourceNotFoundError
     from nwb_dask.errors import SourceUnavailableError as SourceUnavailableError
+    from nwb_dask.errors import TooManyLabelsError as TooManyLabelsError
+    from nwb_dask.errors import UnsortedTimesError as UnsortedTimesError
     from nwb_dask.errors import UnsupportedLayoutError as UnsupportedLayoutError
     from nwb_dask.storage import trace as trace
 
@@ -45,8 +57,13 @@ _HOMES = {
     "read_nwb": "nwb_dask.dataframe",
     "read_table": "nwb_dask.adapters.eager",
     "open_nwb": "nwb_dask.adapters.browse",
+    "open_timeseries": "nwb_dask.adapters.xarray_backend",
+    "open_sessions": "nwb_dask.adapters.xarray_backend",
+    "analysis": "nwb_dask",
+    "plot": "nwb_dask",
     "trace": "nwb_dask.storage",
     "NWBDaskError": "nwb_dask.errors",
+    "IrregularTimesError": "nwb_dask.errors",
     "MalformedFileError": "nwb_dask.errors",
     "PathNotFoundError": "nwb_dask.errors",
     "PredicateError": "nwb_dask.errors",
@@ -56,6 +73,8 @@ _HOMES = {
     "SourceChangedError": "nwb_dask.errors",
     "SourceNotFoundError": "nwb_dask.errors",
     "SourceUnavailableError": "nwb_dask.errors",
+    "TooManyLabelsError": "nwb_dask.errors",
+    "UnsortedTimesError": "nwb_dask.errors",
     "UnsupportedLayoutError": "nwb_dask.errors",
 }
 """Public name -> the module that has it."""
@@ -72,7 +91,8 @@ def __getattr__(name: str) -> object:
     if name not in _HOMES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    value = getattr(import_module(_HOMES[name]), name)
+    home = _HOMES[name]
+    value = import_module(f"{home}.{name}") if home == __name__ else getattr(import_module(home), name)
     globals()[name] = value
     return value
 

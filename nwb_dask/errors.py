@@ -5,8 +5,11 @@
     NWBDaskError
     ├── PathNotFoundError (KeyError)                 no such table, column or object inside a file
     ├── MalformedFileError (ValueError)              not an NWB file, truncated, or against its format
+    │   └── UnsortedTimesError (KeyError)            times that are looked up and are out of order
     ├── UnsupportedLayoutError (NotImplementedError) valid, and not readable by this version
     ├── SchemaConflictError (TypeError)              files that disagree and cannot be unified
+    ├── IrregularTimesError (ValueError)             times that no rate describes
+    ├── TooManyLabelsError (TypeError)               more times than should be in memory
     ├── PredicateError (TypeError)                   a filter that has no meaning for its column
     ├── SourceChangedError (RuntimeError)            the file is not the one that was planned
     └── SourceUnavailableError (OSError)             the bytes cannot be had
@@ -89,6 +92,21 @@ class PathNotFoundError(NWBDaskError, KeyError):
 
 class MalformedFileError(NWBDaskError, ValueError):
     """The file is not NWB, is truncated, or breaks the rules of its format."""
+
+
+class UnsortedTimesError(MalformedFileError, KeyError):
+    """Times that are looked up neither increase nor decrease; they can be taken by position only.
+
+    Both a `KeyError` and a `ValueError`, which pandas raises for it in different cases.
+    """
+
+
+class IrregularTimesError(NWBDaskError, ValueError):
+    """Times that no rate describes well enough."""
+
+
+class TooManyLabelsError(NWBDaskError, TypeError):
+    """An operation would bring more times into memory than is reasonable; a `TypeError`, as xarray's own refusals."""
 
 
 class UnsupportedLayoutError(NWBDaskError, NotImplementedError):

@@ -35,4 +35,5 @@ def _no_server_is_known_to_redirect(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was compared with h5py and pynwb, and what was left out."""
     parity_summary.pytest_terminal_summary(terminalreporter)
+    parity_summary.series_summary(terminalreporter)
     backends_summary.pytest_terminal_summary(terminalreporter)

@@ -11,6 +11,7 @@ import pytest
 OUTCOME = "parity"
 """Name of the property in which a test leaves its outcomes, as JSON: xdist carries it to the process that prints."""
 FILE_OUTCOME = "parity file"
+SERIES_OUTCOME = "parity of series"
 
 
 def _properties(reporter: pytest.TerminalReporter, name: str) -> Iterator[dict[str, str]]:
@@ -53,6 +54,27 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     write(f"{raising.total():5d} columns that h5py cannot show either must raise an error that names them")
     engines = sorted({engine for found in outcomes.values() for engine in found})
     write(f"      engines: {', '.join(engines)}; each table once per engine")
+
+
+def series_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the counts of series compared, and where the oracle is not what it should be."""
+    every = list(_properties(terminalreporter, SERIES_OUTCOME))
+    if not every:
+        return
+    write = terminalreporter.write_line
+    terminalreporter.section("series and pynwb")
+    files, values, times = ({one["file"] for one in every}, 0, 0)
+    for one in every:
+        values += int(one.get("values", 0)) if str(one.get("values", "")).isdecimal() else 0
+        times += int(one.get("times", 0)) if str(one.get("times", "")).isdecimal() else 0
+    write(f"{len(every):5d} series of {len(files)} files; {values:,} values and {times:,} times equal")
+    for kind, count in sorted(Counter(one["kind"] for one in every if one["kind"]).items()):
+        write(f"{count:9d} {kind}")
+    for what in ("oracle", "values", "times"):
+        said = Counter(str(one[what]) for one in every if what in one and not str(one[what]).isdecimal())
+        for text, count in sorted(said.items()):
+            where = next(one for one in every if str(one.get(what)) == text)
+            write(f"{count:5d} {what}: {text}: {where['series']} of {where['file']}{' ...' * (count > 1)}")
 
 
 def _verdict(found: dict[str, str]) -> str:

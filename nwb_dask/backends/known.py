@@ -15,7 +15,7 @@ from nwb_dask.index import ArrayEntry, ChunkManifest, GroupEntry, Source
 INLINE_BYTES = 16 * 1024
 """Datasets up to this size, decoded, are kept with their values."""
 
-MAX_MANIFEST_CHUNKS = 4096
+MAX_MANIFEST_CHUNKS = 16_384
 """Datasets of up to so many chunks are kept with the addresses of all of them."""
 
 

@@ -148,7 +148,7 @@ class _Walk:
             return _nested(values, _decoded)
         if kind == "reference":
             return _nested(values, self._reference)
-        if shape:
+        if shape or (values.dtype.kind == "f" and values.dtype.newbyteorder("=") != np.float64):
             return told(values)
         return told_scalar(values[()].item())
 

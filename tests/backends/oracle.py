@@ -139,6 +139,10 @@ def assert_attribute(ours: AttributeValue, theirs: Any, file: h5py.File) -> None
         np.testing.assert_array_equal(ours, theirs)
     elif isinstance(theirs, (str, bytes)):
         assert ours == (theirs if isinstance(theirs, str) else theirs.decode())
+    elif isinstance(theirs, np.floating) and theirs.dtype != np.float64:
+        assert isinstance(ours, np.ndarray)
+        assert (ours.shape, ours.dtype) == ((), theirs.dtype.newbyteorder("="))
+        np.testing.assert_array_equal(ours, theirs)
     else:
         assert isinstance(ours, (int, float, bool, complex))
         np.testing.assert_array_equal(ours, theirs)

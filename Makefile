@@ -25,9 +25,10 @@ endif
 
 PYTEST_ARGS ?= -n 2 --dist worksteal
 
-# On 3.12 without the tests of what C libraries read from files, which is the same on every Python. What differs is the
+# On 3.12 without the tests of what C libraries read from files, of budgets and of the test server, which are the same on
+# every Python. What differs is the
 # language, dask's expressions and schedulers, and pickling.
-FAST := --ignore=tests/parity --ignore=tests/backends
+FAST := --ignore=tests/parity --ignore=tests/backends --ignore=tests/budgets --ignore=tests/testing
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -63,6 +64,7 @@ bench: $(VENV)/.dev-installed  ## Run the benchmarks (an hour and more; builds a
 	$(BIN)/python -m benchmarks.scale
 	$(BIN)/python -m benchmarks.decode
 	$(BIN)/python -m benchmarks.remote
+	$(BIN)/python -m benchmarks.series
 
 clean:  ## Remove environments, caches and output
 	rm -rf .venv .venv-* demo-output dist build benchmarks/.work benchmarks/.venvs

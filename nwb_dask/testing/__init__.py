@@ -11,6 +11,7 @@ s3         listings, errors and signed URLs, as S3 has them
 line       how fast bytes leave
 process    the server as a process of its own
 files      NWB files as a laboratory has them; `oddities` and `odd_columns` have the unusual ones
+series     one file with every type of TimeSeries; `series_odd` has one with the wrong and the unusual
 ========== =======================================================================
 """
 

@@ -50,17 +50,20 @@ def plan_chunks(
         equal.
     """
     unit = _unit(shape, native)
-    room = max(target_bytes // max(itemsize, 1) // prod(unit), 1)
     last = [time_axis % len(shape)] if shape else []
     lengths = list(unit)
     for axis in [axis for axis in reversed(range(len(shape))) if axis not in last] + last:
+        across = prod(lengths) // lengths[axis]
+        most = target_bytes // max(itemsize * across, 1)
+        if shape[axis] <= most:
+            lengths[axis] = max(shape[axis], 1)
+            continue
         n_units = max(-(-shape[axis] // unit[axis]), 1)
-        n_together = min(n_units, room)
+        n_together = max(most // unit[axis], 1)
         if axis not in last:
             # Parts of like size: 5 and 5 of 10 rather than 9 and 1.
             n_together = -(-n_units // -(-n_units // n_together))
         lengths[axis] = n_together * unit[axis]
-        room = max(room // n_together, 1)
     return tuple(_cut(length, step) for length, step in zip(shape, lengths, strict=True))
 
 

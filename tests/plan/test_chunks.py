@@ -6,7 +6,7 @@ from math import prod
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nwb_dask.index import ArrayEntry, ElementType, FilePath, Filter
@@ -50,6 +50,7 @@ def test_no_part_is_larger_than_the_target_unless_it_is_one_stored_chunk(
     assert prod(largest) * itemsize <= target or largest == one
 
 
+@example(((229,), 16, (2,), 3664, 0))
 @given(arrays())
 def test_parts_are_as_large_as_they_may_be(
     case: tuple[tuple[int, ...], int, tuple[int, ...] | None, int, int],

@@ -37,6 +37,9 @@ class Service(Protocol):
     def count(self, path: str, n_bytes: int) -> None:
         """Count bytes of a body, before they are sent: the client may look as soon as it has them."""
 
+    def departing(self, request: Request) -> None:
+        """Count a request as answered, before the last of its answer is sent: the client may ask again at once."""
+
     def wait_until(self, moment: float) -> None:
         """Sleep, on the clock of `time.monotonic`, or until the server ends."""
 
@@ -103,6 +106,7 @@ class Connection(socketserver.BaseRequestHandler):
         lines = self._lines(answer)
         piece_bytes = _piece_bytes(lines)
         if n_bytes == 0:
+            self.server.service.departing(request)
             self.request.sendall(head)
         elif n_bytes <= min(piece_bytes, _SMALL_BYTES) and not is_chunked:
             body = content(answer.body)
@@ -155,6 +159,8 @@ class Connection(socketserver.BaseRequestHandler):
                 service.wait_until(arrived)
             if answer.is_counted:
                 service.count(request.path, stop - start)
+            if stop == n_bytes:
+                service.departing(request)
             yield start, stop
 
 

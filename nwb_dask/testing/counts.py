@@ -16,7 +16,7 @@ class Counts:
 
     def __init__(self) -> None:
         self._counting = threading.Lock()
-        self._in_flight = 0
+        self._in_flight: set[int] = set()
         self.reset()
 
     def reset(self) -> None:
@@ -25,7 +25,7 @@ class Counts:
             self.log: list[Request] = []
             self.bytes_by_path: Counter[str] = Counter()
             self.faults_by_name: Counter[str] = Counter()
-            self.max_in_flight = self._in_flight
+            self.max_in_flight = len(self._in_flight)
             self.n_connections = 0
 
     @property
@@ -64,16 +64,20 @@ class Counts:
 
     @contextmanager
     def counting(self, request: Request) -> Iterator[None]:
-        """Count a request; it is in flight while the block lasts."""
+        """Count a request; it is in flight while the block lasts, or until `departing`."""
         with self._counting:
             self.log.append(request)
-            self._in_flight += 1
-            self.max_in_flight = max(self.max_in_flight, self._in_flight)
+            self._in_flight.add(id(request))
+            self.max_in_flight = max(self.max_in_flight, len(self._in_flight))
         try:
             yield
         finally:
-            with self._counting:
-                self._in_flight -= 1
+            self.departing(request)
+
+    def departing(self, request: Request) -> None:
+        """Count a request as answered, before the last of its answer is sent: the client may ask again at once."""
+        with self._counting:
+            self._in_flight.discard(id(request))
 
     def count_fault(self, failure: Failure) -> None:
         """Count an answer with which something goes wrong."""

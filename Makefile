@@ -26,8 +26,7 @@ endif
 PYTEST_ARGS ?= -n 2 --dist worksteal
 
 # On 3.12 without the tests of what C libraries read from files, of budgets and of the test server, which are the same on
-# every Python. What differs is the
-# language, dask's expressions and schedulers, and pickling.
+# every Python. What differs is the language, dask's expressions and schedulers, and pickling; and xarray is the oldest.
 FAST := --ignore=tests/parity --ignore=tests/backends --ignore=tests/budgets --ignore=tests/testing
 
 .DEFAULT_GOAL := help

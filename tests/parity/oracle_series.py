@@ -80,7 +80,8 @@ def _shown(item: TimeSeries) -> Shown:
     note = ""
     values: Values | None = None
     raw = item.data
-    is_external = isinstance(item, ImageSeries) and item.external_file is not None
+    # A file may name others and hold the frames all the same.
+    is_external = isinstance(item, ImageSeries) and item.external_file is not None and not np.size(raw)
     if raw is not None and not is_external:
         stored = np.asarray(raw[()] if isinstance(raw, h5py.Dataset) else raw)
         if stored.dtype.kind in "iufb" and not RAW_TYPES & {one.__name__ for one in type(item).__mro__}:

@@ -69,6 +69,17 @@ def test_windows_of_a_regular_series_are_slices_around_the_nearest_sample(sample
     assert (np.abs(got["time_offset"].values) <= 0.5 / RATE * 1.001).all()
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_windows_of_a_regular_series_are_those_of_pynapple(sampled: Path) -> None:
+    nap = pytest.importorskip("pynapple", reason="PYNAPPLE IS NOT ASKED: it is not installed")
+    lfp = nwb_dask.open_timeseries(sampled, "lfp", dtype="float64")
+    events = np.sort(np.random.default_rng(2).uniform(START + 1, START + N / RATE - 1, 200))
+    theirs = nap.compute_perievent(lfp.nwb.to_pynapple(), nap.Ts(events), (-0.05, 0.1))
+    ours = lfp.nwb.around(events, (-0.05, 0.1))
+    np.testing.assert_array_equal(ours.transpose("time", "trial", "channel").values, np.asarray(theirs.d))
+    np.testing.assert_allclose(ours["time"], theirs.t, atol=1e-12)
+
+
 def test_windows_of_a_stamped_series_hold_the_nearest_samples_and_nan_in_gaps(
     stamped: Path, raw: Values, stamps: Values
 ) -> None:

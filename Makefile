@@ -87,4 +87,4 @@ $(VENV)/.dev-installed: pyproject.toml
 
 # With the oldest xarray that is supported (pyproject.toml).
 .venv-3.12/.test-installed: pyproject.toml
-	$(call install,$(PYTHON_312),.venv-3.12,test,'xarray==2025.4.*')
+	$(call install,$(PYTHON_312),.venv-3.12,test,'xarray==2025.7.1')

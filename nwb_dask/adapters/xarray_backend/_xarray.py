@@ -1,7 +1,7 @@
 """The one place that names what xarray keeps private, so that a new release is met in one file.
 
 Of `xarray.core.indexing`; `tests/adapters/xarray_backend/test_private_xarray.py` says of each what it is needed for.
-Tried with xarray 2025.4 to 2026.9.
+Tried with xarray 2025.4 to 2026.9; with less than 2025.7.1 pandas 3 does not work.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ import xarray as xr
 from distributed import Client, LocalCluster
 
 import nwb_dask
-from nwb_dask.errors import PathNotFoundError, SourceChangedError
-from tests.adapters.xarray_backend.files import RATE, START, ramp, write_sampled
+from nwb_dask.errors import IrregularTimesError, PathNotFoundError, SourceChangedError
+from tests.adapters.xarray_backend.files import RATE, START, ramp, write_sampled, write_stamped
 
 N, CHANNELS = 20_000, 8
 CHUNKS = (1000, 4)
@@ -159,3 +159,20 @@ def test_arithmetic_of_two_series_on_one_clock_needs_no_labels(path: Path, raw: 
     lfp = nwb_dask.open_timeseries(path, "lfp", scale=False)
     both = lfp.isel(time=slice(0, RATE)) + nwb_dask.open_timeseries(path, "lfp", scale=False).isel(time=slice(0, RATE))
     np.testing.assert_array_equal(both.values, 2 * raw[:RATE])
+
+
+def test_regular_times_are_read_once_and_stand_for_the_stored_ones(tmp_path: Path) -> None:
+    n = 20_000
+    stamps = START + np.arange(n) / RATE + np.random.default_rng(3).uniform(0, 1e-5, n)
+    stamps[n // 2 :] += 60
+    path = write_stamped(tmp_path / "a.nwb", ramp(n, 2), stamps)
+    lazy = nwb_dask.open_timeseries(path, "lfp", scale=False)
+    regular = nwb_dask.open_timeseries(path, "lfp", scale=False, time="regular")
+    with nwb_dask.trace() as traced:
+        np.testing.assert_allclose(regular["time"].values, stamps, atol=0.1 / RATE)
+        part = regular.sel(time=slice(START + 9.9, START + 70.1))
+    assert traced.requests == 0
+    np.testing.assert_array_equal(part.values, lazy.sel(time=slice(START + 9.9, START + 70.1)).values)
+    stamps[500] += 0.4 / RATE
+    with pytest.raises(IrregularTimesError, match=r"lfp|times"):
+        nwb_dask.open_timeseries(write_stamped(tmp_path / "b.nwb", ramp(n, 2), stamps), "lfp", time="regular")

@@ -28,11 +28,12 @@ def reduce_blocks(array: xr.DataArray, n: int, how: Reduction, *, skipna: bool) 
         raise ValueError(f"n={n!r}: a block has at least one sample")
     n, axis = int(n), array.get_axis_num("time")
     variable = array.variable
-    data = variable._data  # noqa: SLF001  # asking for `data` would read what is lazy
+    # Only of what has chunks `data` is lazy.
+    data = variable.data if variable.chunks is not None else None
     n_out = -(-variable.shape[axis] // n)
     if isinstance(data, da.Array):
         chunks = block_chunks(data.chunks[axis], n)
-        aligned = data.rechunk({axis: chunks})  # type: ignore[no-untyped-call]  # dask is half annotated
+        aligned = data.rechunk({axis: chunks})
         out_chunks = tuple(-(-length // n) for length in chunks)
         dtype = _reduce(np.ones((1,) * data.ndim, data.dtype), n=1, axis=axis, how=how, skipna=skipna).dtype
         reduced = aligned.map_blocks(

@@ -186,8 +186,8 @@ def _around(array: xr.DataArray, rows: _Rows) -> Any:  # noqa: ANN401  # numpy o
     n_bytes = rows.size * math.prod(moved.shape[1:]) * dtype.itemsize
     if n_bytes > _MAX_BYTES:
         raise ValueError(f"the windows take {n_bytes / 2**30:,.0f} GiB; choose fewer events or a shorter window")
-    data = moved._data  # noqa: SLF001  # asking for `data` would read what is lazy
-    stored = stored_values(data)
+    # Only of what has chunks `data` is lazy.
+    stored = stored_values(moved.data) if moved.chunks is not None else None
     if stored is not None:
         found = WindowArray(stored, rows)
         return dask_array(found, _chunks(found), name="nwb-around")
@@ -204,10 +204,8 @@ def _around(array: xr.DataArray, rows: _Rows) -> Any:  # noqa: ANN401  # numpy o
     return np.where((rows < 0).reshape(*rows.shape, *(1,) * (len(shape) - 2)), np.array(np.nan, dtype), out)
 
 
-def stored_values(data: Any) -> LazyValues | None:  # noqa: ANN401  # whatever a variable holds
+def stored_values(data: da.Array) -> LazyValues | None:
     """Return the array behind a dask array that nothing was done to; None for any other."""
-    if not isinstance(data, da.Array):
-        return None
     layer = data.dask.layers.get(f"original-{data.name}")
     found = None if layer is None else layer.get(f"original-{data.name}")
     value = getattr(found, "value", found)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from xarray.backends import BackendArray
 
 from nwb_dask.adapters.xarray_backend._xarray import ExplicitIndexer, IndexingSupport, explicit_indexing_adapter
-from nwb_dask.plan import Slab
+from nwb_dask.plan import Selection, Slab
 from nwb_dask.read import read_slab
 
 Values: TypeAlias = npt.NDArray[Any]
@@ -132,12 +132,7 @@ class NoValues:
 
     def __getitem__(self, key: Any) -> Values:  # noqa: ANN401  # whatever numpy takes
         """Return a part."""
-        found: Values = np.broadcast_to(np.float64(np.nan), self.shape)
-        dropped = 0
-        for axis, one in enumerate(key if isinstance(key, tuple) else (key,)):
-            found = found[(*(slice(None),) * (axis - dropped), one)]
-            dropped += isinstance(one, (int, np.integer))
-        return np.array(found)
+        return np.full(Selection.of(key, self.shape).shape, np.nan)
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
         """Return the shape."""

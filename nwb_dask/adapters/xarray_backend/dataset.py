@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any, Literal, TypeAlias
 
 import dask.array as da
@@ -27,7 +26,7 @@ from nwb_dask.adapters.xarray_backend.time_index import time_coordinates
 from nwb_dask.index import ArrayEntry, Source
 from nwb_dask.model.series import Label, SampledTiming, Scale, Series, StoredTiming
 from nwb_dask.plan import Slab
-from nwb_dask.plan.chunks import explain_huge_chunks, plan_chunks
+from nwb_dask.plan.chunks import explain_huge_chunks, native_chunks, plan_chunks
 from nwb_dask.read import StoredStamps
 from nwb_dask.storage import Access
 
@@ -83,10 +82,20 @@ def series_dataset(series: Series, place: Place, wish: Wish) -> xr.Dataset:
     Its encoding has ``preferred_chunks``, whole multiples of the stored ones of about 64 MiB, which
     ``chunks={}`` of xarray takes.
     """
-    values = _values(series, place, wish)
+    return _dataset(series, place, wish, _values(series, place, wish))
+
+
+def _dataset(series: Series, place: Place, wish: Wish, values: LazyValues) -> xr.Dataset:
     attrs = dict(series.attrs) | _packing(series, wish)
     data = xr.Variable(series.dims, LazilyIndexedArray(LazyBackendArray(values)), attrs, {"source": place.name})
-    data.encoding["preferred_chunks"] = dict(zip(series.dims, planned_chunks(values, series), strict=True))
+    planned = plan_chunks(
+        values.shape,
+        values.dtype.itemsize,
+        _native(values, series.data),
+        target_bytes=_TARGET_BYTES,
+        time_axis=series.dims.index("time") if "time" in series.dims else 0,
+    )
+    data.encoding["preferred_chunks"] = dict(zip(series.dims, planned, strict=True))
     found = xr.Dataset({DATA: data}, attrs={"nwb_path": series.path, "source": place.name})
     if series.timing is not None:
         axis = time_axis(series, place, wish)
@@ -99,9 +108,9 @@ def series_dataset(series: Series, place: Place, wish: Wish) -> xr.Dataset:
 
 def series_array(series: Series, place: Place, wish: Wish, chunks: Chunks) -> xr.DataArray:
     """Return a series as an array that carries its name, in chunks of dask unless `chunks` is None."""
-    found = series_dataset(series, place, wish)
+    values = _values(series, place, wish)
+    found = _dataset(series, place, wish, values)
     if chunks is not None:
-        values = _values(series, place, wish)
         native = _native(values, series.data)
         if said := explain_huge_chunks(values.shape, values.dtype.itemsize, native, target_bytes=_TARGET_BYTES):
             warnings.warn(f"{series.path} of {place.name}: {said}", UserWarning, stacklevel=3)
@@ -123,23 +132,9 @@ def time_axis(series: Series, place: Place, wish: Wish) -> TimeAxis:
     return regularize(stored) if wish.time == "regular" else stored
 
 
-def planned_chunks(values: LazyValues, series: Series) -> tuple[tuple[int, ...], ...]:
-    """Return lengths of chunks of about 64 MiB in memory, whole multiples of the stored ones."""
-    return plan_chunks(
-        values.shape,
-        values.dtype.itemsize,
-        _native(values, series.data),
-        target_bytes=_TARGET_BYTES,
-        time_axis=series.dims.index("time") if "time" in series.dims else 0,
-    )
-
-
 def _native(values: LazyValues, entry: ArrayEntry | None) -> tuple[int, ...] | None:
     """Return the shape of stored chunks; None where any part can be read by itself."""
-    if entry is None or entry.chunks is None:
-        return None
-    is_large = prod(entry.chunks) * values.dtype.itemsize > _TARGET_BYTES
-    return None if is_large and not entry.filters else entry.chunks
+    return None if entry is None else native_chunks(entry, values.dtype.itemsize, target_bytes=_TARGET_BYTES)
 
 
 def chosen_chunks(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from nwb_dask.read.kept import KeptValues
-from nwb_dask.read.scan import checked_label, checked_names, scan_sources
+from nwb_dask.read.scan import check_choice, checked_label, checked_names, scan_sources
 from nwb_dask.read.slab import StoredStamps, read_slab
 from nwb_dask.read.table import MaskFunction, read_partition, read_scan
 from nwb_dask.read.trust import read_trusting
+from nwb_dask.read.warn import warn_skipped, warn_user
 
 __all__ = [
     "KeptValues",
     "MaskFunction",
     "StoredStamps",
+    "check_choice",
     "checked_label",
     "checked_names",
     "read_partition",
@@ -19,4 +21,6 @@ __all__ = [
     "read_slab",
     "read_trusting",
     "scan_sources",
+    "warn_skipped",
+    "warn_user",
 ]

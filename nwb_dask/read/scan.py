@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -14,7 +12,6 @@ from nwb_dask.errors import (
     MalformedFileError,
     NWBDaskError,
     PathNotFoundError,
-    SkippedFilesWarning,
     SourceNotFoundError,
 )
 from nwb_dask.model import PATH_COLUMNS, TABLE_INDEX, Table, parse_type
@@ -25,13 +22,11 @@ from nwb_dask.read.concurrently import each_of
 from nwb_dask.read.describe import describe_table, list_tables, match_tables
 from nwb_dask.read.kept import KeptValues
 from nwb_dask.read.opening import open_source
+from nwb_dask.read.warn import warn_skipped
 from nwb_dask.storage import Access, Named, expand_sources, make_access
 
 _N_SUGGESTING = 8
 """Files whose trees are read to say which tables exist, when none has the one asked for."""
-
-
-_PACKAGE = __name__.partition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +81,9 @@ def scan_sources(
     SchemaConflictError
         If files disagree about a column that is asked for.
     """
-    _check_choice("missing_columns", missing_columns, ("insert", "raise"))
-    _check_choice("missing_table", missing_table, ("skip", "raise"))
-    _check_choice("errors", errors, ("raise", "skip"))
+    check_choice("missing_columns", missing_columns, ("insert", "raise"))
+    check_choice("missing_table", missing_table, ("skip", "raise"))
+    check_choice("errors", errors, ("raise", "skip"))
     tables = checked_names("table", table)
     if not all(tables) or not tables:
         message = f"table={table!r} names no table; give a path such as '/units', or '/' for the root"
@@ -107,7 +102,7 @@ def scan_sources(
     if not found:
         raise _nothing_left(outcomes, skipped)
     if skipped:
-        _warn_skipped(skipped, len(named))
+        warn_skipped(skipped, len(named))
     lacking = [one for one in found if not one.tables]
     if lacking and (missing_table == "raise" or len(lacking) == len(found)):
         raise _no_table(label, lacking, found, access)
@@ -123,20 +118,6 @@ def scan_sources(
         chosen,
     )
     return assemble_scan([one for one in found if one.tables], wish, skipped=skipped, access=access)
-
-
-def _warn_skipped(skipped: Sequence[tuple[str, str]], n_files: int) -> None:
-    listed = "\n".join(f"  {name}: {reason}" for name, reason in skipped)
-    message = f"{len(skipped)} of {n_files} files are left out (errors='skip'):\n{listed}"
-    warnings.warn(message, SkippedFilesWarning, stacklevel=_depth_of_caller())
-
-
-def _depth_of_caller() -> int:
-    """Return how many frames above the calling one the code of the user is."""
-    frame, depth = inspect.currentframe(), 0
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
-        frame, depth = frame.f_back, depth + 1
-    return depth
 
 
 def _nothing_left(outcomes: Sequence[_Outcome], skipped: Sequence[tuple[str, str]]) -> NWBDaskError:
@@ -173,7 +154,8 @@ def _mapping(option: str, value: object) -> Mapping[str, object]:
     return value
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise `ValueError` if the option `name` is none of its `choices`."""
     if value not in choices:
         message = f"{name}={value!r} is none of {', '.join(map(repr, choices))}"
         raise ValueError(message)

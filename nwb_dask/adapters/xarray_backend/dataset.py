@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -27,7 +26,7 @@ from nwb_dask.index import ArrayEntry, Source
 from nwb_dask.model.series import Label, SampledTiming, Scale, Series, StoredTiming
 from nwb_dask.plan import Slab
 from nwb_dask.plan.chunks import explain_huge_chunks, native_chunks, plan_chunks
-from nwb_dask.read import StoredStamps
+from nwb_dask.read import StoredStamps, check_choice, warn_user
 from nwb_dask.storage import Access
 
 Lengths: TypeAlias = "Literal['auto'] | int | tuple[int, ...]"
@@ -72,8 +71,7 @@ class Wish:
     time: TimeKind = "lazy"
 
     def __post_init__(self) -> None:
-        if self.time not in ("lazy", "regular"):
-            raise ValueError(f"time={self.time!r} is none of 'lazy', 'regular'")
+        check_choice("time", self.time, ("lazy", "regular"))
 
 
 def series_dataset(series: Series, place: Place, wish: Wish) -> xr.Dataset:
@@ -113,7 +111,7 @@ def series_array(series: Series, place: Place, wish: Wish, chunks: Chunks) -> xr
     if chunks is not None:
         native = _native(values, series.data)
         if said := explain_huge_chunks(values.shape, values.dtype.itemsize, native, target_bytes=_TARGET_BYTES):
-            warnings.warn(f"{series.path} of {place.name}: {said}", UserWarning, stacklevel=3)
+            warn_user(f"{series.path} of {place.name}: {said}")
         lengths = chosen_chunks(chunks, values, series.dims, found[DATA].encoding["preferred_chunks"])
         array = dask_array(values, lengths, name=f"nwb-{series.name}")
         # Through the dataset, which keeps what xarray's arrays drop.

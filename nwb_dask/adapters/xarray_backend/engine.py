@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -16,6 +15,7 @@ from nwb_dask.adapters.xarray_backend.dataset import DATA, Place, TimeKind, Wish
 from nwb_dask.adapters.xarray_backend.opening import opened_file, say_warnings
 from nwb_dask.backends import File
 from nwb_dask.errors import NWBDaskError, PathNotFoundError
+from nwb_dask.read import warn_user
 from nwb_dask.read.describe import normalize_path
 from nwb_dask.read.series import describe_series, find_series, find_series_path
 
@@ -127,7 +127,7 @@ def _dataset_or_none(file: File, path: str, place: Place, wish: Wish) -> xr.Data
     except (NWBDaskError, TypeError) as error:
         # A type error is of values that do not fit into the dtype that was asked for.
         reason = error.message if isinstance(error, NWBDaskError) else str(error)
-        warnings.warn(f"{path} of {place.name} is left out: {reason}", UserWarning, stacklevel=2)
+        warn_user(f"{path} of {place.name} is left out: {reason}")
         return None
     say_warnings(series, place)
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -14,6 +13,7 @@ from nwb_dask.adapters.xarray_backend.dataset import Chunks, Place, TimeKind, Wi
 from nwb_dask.backends import File
 from nwb_dask.errors import NWBDaskError
 from nwb_dask.model.series import Series
+from nwb_dask.read import warn_user
 from nwb_dask.read.opening import open_source
 from nwb_dask.read.series import describe_series, find_series_path
 from nwb_dask.storage import Named, expand_sources, make_access
@@ -115,4 +115,4 @@ def named_errors(named: Named) -> Iterator[None]:
 def say_warnings(series: Series, place: Place) -> None:
     """Warn of what the file has wrong."""
     for text in series.warnings:
-        warnings.warn(f"{series.path} of {place.name}: {text}", UserWarning, stacklevel=3)
+        warn_user(f"{series.path} of {place.name}: {text}")

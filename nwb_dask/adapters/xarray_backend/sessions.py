@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
@@ -18,10 +17,10 @@ from nwb_dask.errors import (
     MalformedFileError,
     NWBDaskError,
     PathNotFoundError,
-    SkippedFilesWarning,
     SourceNotFoundError,
     UnsupportedLayoutError,
 )
+from nwb_dask.read import check_choice, warn_skipped
 from nwb_dask.read.concurrently import each_of
 from nwb_dask.read.opening import open_source
 from nwb_dask.read.series import describe_series, find_series_path
@@ -69,20 +68,17 @@ def open_sessions(
     PathNotFoundError, MalformedFileError, SourceUnavailableError
         As `open_timeseries`, for the first file that cannot be opened; with ``errors="skip"`` if none is left.
     """
-    if errors not in ("raise", "skip"):
-        raise ValueError(f"errors={errors!r} is none of 'raise', 'skip'")
+    check_choice("errors", errors, ("raise", "skip"))
     wish = Wish(scale=scale, dtype=dtype, time=time)
     access = make_access(storage_options)
     named = expand_sources(sources, access)
     found = each_of(named, lambda one: _open_one(one, path_or_name, wish, chunks, access, skip=errors == "skip"))
     opened = {key: one for key, one in zip(session_keys(named), found, strict=True) if isinstance(one, xr.Dataset)}
-    skipped = [(one.name, error) for one, error in zip(named, found, strict=True) if isinstance(error, NWBDaskError)]
+    refused = [(one.name, error) for one, error in zip(named, found, strict=True) if isinstance(error, NWBDaskError)]
     if not opened:
-        raise skipped[0][1]
-    if skipped:
-        listed = "\n".join(f"  {name}: {error.message}" for name, error in skipped)
-        message = f"{len(skipped)} of {len(named)} files are left out (errors='skip'):\n{listed}"
-        warnings.warn(message, SkippedFilesWarning, stacklevel=2)
+        raise refused[0][1]
+    if refused:
+        warn_skipped([(name, error.message) for name, error in refused], len(named))
     share_access(access)
     return xr.DataTree.from_dict(opened)
 

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -48,8 +48,6 @@ _HEADER_BYTES = _PREFIX.size + _DIGEST_BYTES
 _HEAD_BYTES = 1 << 15
 """Read when a file is opened: the table, and for most files what a plan asks of them."""
 _MAX_TABLE_BYTES = 1 << 25
-_MAX_REPLACEMENTS = 4
-"""So often a file may be replaced while one block is read."""
 
 Section = Literal["descriptions", "contents", "paths"]
 _SECTIONS: tuple[Section, ...] = ("descriptions", "contents", "paths")
@@ -191,17 +189,25 @@ class IndexFile:
         MalformedFileError, OSError
             If it is damaged or cannot be read.
         """
-        for _ in range(_MAX_REPLACEMENTS):
-            opened = self._opened
-            if opened is None or (place := opened[0].places.get((section, group))) is None:
-                return None
-            stored = self._stored(*opened, place)
-            if stored is None:
-                continue
-            if _digest(stored) != place.digest:
-                raise MalformedFileError("damaged: a block does not have the digest that was written down")
-            return Block(stored, place.raw_bytes, place.digest, place.rank)
-        return None
+        opened = self._opened
+        if opened is None or (place := opened[0].places.get((section, group))) is None:
+            return None
+        table, head = opened
+        end = place.offset + place.stored_bytes
+        if end <= len(head):
+            stored = head[place.offset : end]
+        else:
+            with self.path.open("rb") as file:
+                if file.read(_HEADER_BYTES)[_PREFIX.size :] != table.digest:
+                    # It was replaced. The handle stays with the file that it opened, so one look is enough.
+                    now = self._look_again(file, table.facts)
+                    if now is None or (place := now.places.get((section, group))) is None:
+                        return None
+                file.seek(place.offset)
+                stored = file.read(place.stored_bytes)
+        if _digest(stored) != place.digest:
+            raise MalformedFileError("damaged: a block does not have the digest that was written down")
+        return Block(stored, place.raw_bytes, place.digest, place.rank)
 
     def give_up(self, reason: Exception | str) -> None:
         """Know nothing more, because of `reason`; a file that is damaged is removed, or nobody would write it again."""
@@ -213,22 +219,15 @@ class IndexFile:
             with suppress(OSError):
                 self.path.unlink()
 
-    def _stored(self, table: Table, head: bytes, place: _Place) -> bytes | None:
-        """Return the bytes of a block; None if the file was replaced meanwhile, and is looked at again."""
-        end = place.offset + place.stored_bytes
-        if end <= len(head):
-            return head[place.offset : end]
-        with self.path.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
-            if header[_PREFIX.size :] == table.digest:
-                file.seek(place.offset)
-                return file.read(place.stored_bytes)
-        found = _load(self.path, table.facts.key)
-        if found is None or found[0].facts.identity != table.facts.identity:
+    def _look_again(self, file: BinaryIO, facts: Facts) -> Table | None:
+        """Go on with the file that took the place of the one before; None if it is of another version."""
+        file.seek(0)
+        found = _read_head(file, self.path, facts.key, _HEAD_BYTES)
+        if found is None or found[0].facts.identity != facts.identity:
             self.give_up("it was replaced by another version")
-        else:
-            self._opened = found
-        return None
+            return None
+        self._opened = found
+        return found[0]
 
 
 def open_index(path: Path, key: bytes, *, is_whole: bool = False) -> tuple[IndexFile, Facts] | None:
@@ -254,20 +253,27 @@ def read_facts(path: Path) -> Facts | None:
 
 
 def _load(path: Path, key: bytes | None, n_bytes: int = _HEAD_BYTES) -> tuple[Table, bytes] | None:
-    """Return the table and the head of a file."""
     try:
         with path.open("rb") as file:
-            file_bytes = os.fstat(file.fileno()).st_size
-            head = file.read(min(n_bytes, file_bytes))
-            table_bytes = _table_bytes(head)
-            end = _HEADER_BYTES + table_bytes
-            if end > len(head):
-                head += file.read(end - len(head))
-            table = _read_table(head, end, file_bytes)
-        if key is not None and table.facts.key != key:
-            raise MalformedFileError("damaged: it is named as if it were for another URL")  # noqa: TRY301  # one way to end
+            return _read_head(file, path, key, n_bytes)
     except FileNotFoundError:
         return None
+    except OSError as exc:
+        _log.debug("%s is not used: %s", path, exc)
+        return None
+
+
+def _read_head(file: BinaryIO, path: Path, key: bytes | None, n_bytes: int) -> tuple[Table, bytes] | None:
+    """Return the table and the head of an open file; None if it is not what it should be."""
+    try:
+        file_bytes = os.fstat(file.fileno()).st_size
+        head = file.read(min(n_bytes, file_bytes))
+        end = _HEADER_BYTES + _table_bytes(head)
+        if end > len(head):
+            head += file.read(end - len(head))
+        table = _read_table(head, end, file_bytes)
+        if key is not None and table.facts.key != key:
+            raise MalformedFileError("damaged: it is named as if it were for another URL")  # noqa: TRY301  # one way to end
     except Exception as exc:  # noqa: BLE001  # a bad cache is a miss, in whatever way it is bad
         _log.debug("%s is not used: %s", path, exc)
         return None

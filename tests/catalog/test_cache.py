@@ -13,6 +13,7 @@ import pytest
 from nwb_dask.backends.known import GroupPart, Known
 from nwb_dask.catalog import IndexCache, indexfile
 from nwb_dask.catalog.cache import ProcessCache, index_cache
+from nwb_dask.catalog.indexfile import open_index
 from nwb_dask.catalog.keys import url_key
 from nwb_dask.catalog.parts import unpack_part
 from nwb_dask.index import Identity, Source, Url
@@ -238,6 +239,29 @@ def test_a_file_that_is_replaced_while_it_is_read_goes_on_if_it_is_the_same_vers
     elsewhere(cache).keep(more)
     now = contents(known)
     assert expected.items() <= now.items()
+
+
+def test_a_file_that_is_replaced_whenever_it_is_opened_still_answers(cache: IndexCache, knowledge: Fresh) -> None:
+    cache.keep(knowledge())
+    opened = open_index(file_of(cache), url_key(URL))
+    assert opened is not None
+    n_opened = 0
+
+    class Replaced(type(Path())):  # type: ignore[misc]  # the class of paths of this system
+        def open(self, *args: Any, **options: Any) -> Any:
+            nonlocal n_opened
+            n_opened += 1
+            more = found(cache)
+            more.parts[f"/new_{n_opened}"] = group(f"/new_{n_opened}")
+            more.is_changed = True
+            elsewhere(cache).keep(more)
+            return super().open(*args, **options)
+
+    file = opened[0]
+    file.path = Replaced(file.path)
+    stored = {place: file.read(*place) for place in file.places()}
+    assert n_opened > 4
+    assert [place for place, block in stored.items() if block is None] == []
 
 
 def test_a_file_that_is_replaced_by_another_version_ends_there(cache: IndexCache, knowledge: Fresh) -> None:

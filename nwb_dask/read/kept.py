@@ -21,8 +21,9 @@ _TOTAL_BYTES = 1 << 26
 class KeptValues:
     """Values of columns of many files, for the length of one eager read.
 
-    libhdf5 takes longer to open a file again than to read a column of a few hundred rows that needs it:
-    text, references, and whatever is in chunks. Contiguous numbers need no libhdf5 and are not kept.
+    It takes longer to find again what leads to the values, once a file is closed, than to read a column of a few
+    hundred rows: text, references, and whatever is in chunks. Contiguous numbers stand where the plan says, and are
+    not kept.
     """
 
     def __init__(self) -> None:
@@ -30,16 +31,19 @@ class KeptValues:
         self._left = _TOTAL_BYTES
 
     def keep(self, file: File, table: Table) -> None:
-        """Read the small columns of `table`; one that cannot be read raises when it is asked for."""
+        """Read the small columns of `table`; if one cannot be read none is kept, and it raises when it is asked for."""
+        chosen: list[ArrayEntry] = []
         for column in table.columns.values():
             entry, size = column.values, column.decoded_bytes
-            if entry is None or not _is_worth_it(column, entry) or size > min(_COLUMN_BYTES, self._left):
-                continue
-            try:
-                self._values[file.source, entry.path] = file.read(entry)
-            except NWBDaskError:
-                continue
-            self._left -= size
+            if entry is not None and _is_worth_it(column, entry) and size <= min(_COLUMN_BYTES, self._left):
+                chosen.append(entry)
+                self._left -= size
+        try:
+            found = file.read_many([(entry, None) for entry in chosen]) if chosen else []
+        except NWBDaskError:
+            found = []
+        for entry, values in zip(chosen, found, strict=False):
+            self._values[file.source, entry.path] = values
 
     def over(self, file: File) -> KeptFile:
         """Return `file` as a reader that takes kept values from here."""
@@ -79,5 +83,5 @@ def _rows(values: npt.NDArray[np.generic], spans: Spans | None) -> npt.NDArray[n
 
 
 def _is_worth_it(column: Column, entry: ArrayEntry) -> bool:
-    plain = entry.layout == "contiguous" and entry.offset is not None
+    plain = entry.layout == "contiguous" and entry.element.dtype is not None
     return column.kind == "vector" and not column.problem and not column.field.heavy and not plain

@@ -74,7 +74,8 @@ class LocalStore:
             If the file was written to since it was opened.
         """
         fd, size, pread = self._fd, self.size, os.pread
-        began = time.monotonic()
+        traced = is_tracing()
+        began = time.monotonic() if traced else 0.0
         out: list[Buffer] = []
         try:
             for start, stop in ranges:
@@ -87,7 +88,7 @@ class LocalStore:
             raise unavailable(exc, self.local_path) from exc
         if status.st_mtime_ns != self._mtime_ns or status.st_size != size:
             raise SourceChangedError(f"{self.local_path} changed while it was read; plan again", url=self.local_path)
-        if is_tracing():
+        if traced:
             n_bytes = sum(map(len, out))
             record(self.local_path, requests=len(out), n_bytes=n_bytes, began=began, ended=time.monotonic())
             record_round()

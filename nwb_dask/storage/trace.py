@@ -21,7 +21,8 @@ class _Request:
 class Trace:
     """What all stores of this process read while the trace was open.
 
-    Requests that failed count too. Bytes that libhdf5 reads past this package do not (local metadata, ``ros3``).
+    Requests that failed count too. Bytes that libhdf5 reads past this package do not: ``ros3``, and of
+    local files what the own parser does not cover.
     """
 
     def __init__(self) -> None:

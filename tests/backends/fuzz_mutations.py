@@ -19,12 +19,8 @@ from tests.backends.answers_of_ours import ask_ours
 from tests.backends.stores import open_local
 
 N_PARTS = 64
-WAYS = ("local", "remote")
-"""How we read a damaged file: at once from a local and from a remote one.
-
-Not group by group from a local one, as tables are: there libhdf5 itself lists the members, and what it does with
-damage is its own. 2.0 goes round for ever in a heap with free space of no size, for one.
-"""
+WAYS = ("local", "remote", "by group")
+"""How we read a damaged file: at once from a local and from a remote one, and group by group from a local one."""
 _NEAR_DATA = 4096
 
 
@@ -92,10 +88,10 @@ def dissect(path: Path) -> Anatomy:
     checked: dict[int, tuple[int, int]] = {}
     view, check, direct = Pages.view, AddressSpace.checked, fractal_heap._read_direct
 
-    def viewing(self: Pages, start: int, stop: int) -> memoryview:
+    def viewing(self: Pages, start: int, stop: int, *, once: bool = False) -> memoryview:
         if stop - start <= _NEAR_DATA:
             looked_at.update(range(start, stop))
-        return view(self, start, stop)
+        return view(self, start, stop, once=once)
 
     def checking(self: AddressSpace, address: int, n_bytes: int, *, what: str) -> memoryview:
         start = self.base + address

@@ -9,7 +9,7 @@ from nwb_dask.index import Source, Url
 from nwb_dask.storage import Buffer, Store, make_access, open_store
 
 ACCESS = make_access(None)
-PAGE_BYTES = 4096
+PAGE_BYTES = 1024
 
 
 class CountingStore:

@@ -67,10 +67,10 @@ def test_a_local_file_can_be_written_after_it_was_read(tmp_path: Path) -> None:
 
 def test_a_local_file_is_closed_when_its_last_user_leaves(tmp_path: Path) -> None:
     path = write(tmp_path / "f.h5")
-    with open_local(path) as store, open_file(store) as file:
-        file.index("/")
-        with open_local(path) as again, open_file(again) as other:
-            other.index("/")
+    with open_local(path) as store, closing(ByH5py(store)) as file:
+        file.array("/x")
+        with open_local(path) as again, closing(ByH5py(again)) as other:
+            other.array("/x")
             assert n_open() == 1
         assert n_open() == 1
     assert n_open() == 0

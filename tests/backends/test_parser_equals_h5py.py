@@ -42,7 +42,7 @@ MAX_BYTES = 32 << 20
 """Of larger datasets only some rows are compared."""
 N_SELECTIONS = 4
 WAYS_OF_READING = ("local", "remote", "by group")
-"""At once from a local and from a remote file; and group by group from a local one, which h5py describes."""
+"""At once from a local and from a remote file; and group by group from a local one, as tables are."""
 
 REFUSED_IN_REAL_FILES = {
     # Dimension scales.
@@ -104,9 +104,8 @@ def compare(
             )
         different = list(differences(ours, theirs))
         if way == "by group":
-            # h5py itself is asked where chunks are, which takes long where they are many.
-            different = [one for one in different if "#" not in one.key or one.ours != Refusal("absent")]
-            different = [one for one in different if one.key in theirs.found and not one.key.endswith("#chunks")]
+            # A group that several links lead to is met under each path.
+            different = [one for one in different if one.key in theirs.found]
         wrong += [one for one in different if not _is_listed(one, refused)]
         if way == "remote":
             through = sorted(set(noted.found))

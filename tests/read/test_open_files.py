@@ -108,6 +108,8 @@ def test_a_dataset_of_another_shape_was_planned_for_another_file(tmp_path: Path)
     with h5py.File(tmp_path / "f.h5", "w") as file:
         file.create_dataset("x", data=np.arange(100), chunks=(10,))
     slab = made(tmp_path / "f.h5", "/x")
+    # As of a file that only h5py reads, which is looked at again.
+    slab = replace(slab, entry=replace(slab.entry, chunk_index=None))
     with pytest.raises(SourceChangedError, match="another shape"):
         read_slab(replace(slab, entry=replace(slab.entry, shape=(99,))), 0)
     with pytest.raises(PathNotFoundError):

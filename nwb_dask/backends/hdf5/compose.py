@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from nwb_dask.backends.known import GroupPart, Known
 from nwb_dask.index import ArrayEntry, AttributeValue, FileIndex, GroupEntry, Reference, basename, join
 
-_POINTER = "target"
+POINTER = "target"
+"""Attribute by which a dataset points to the one that it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,10 @@ class Wanted:
 
     groups: frozenset[str] | None
     arrays: frozenset[str] | None
+
+    def with_pointers(self) -> Wanted:
+        """Return what is to be read so that `compose_index` can tell which datasets point to another."""
+        return self if self.arrays is None else replace(self, arrays=self.arrays | {POINTER})
 
 
 def collect_parts(known: Known, path: str, address: int, *, recursive: bool) -> list[GroupPart]:
@@ -95,7 +100,7 @@ def _choose(part: GroupPart, names: Collection[str]) -> dict[str, ArrayEntry]:
     chosen = {name for name in names if name in part.arrays}
     pointers: dict[str, str] = {}
     for name, entry in part.arrays.items():
-        target = entry.attributes.get(_POINTER)
+        target = entry.attributes.get(POINTER)
         if isinstance(target, Reference) and target.path is not None:
             pointers[name] = basename(target.path)
     while new := {name for name, target in pointers.items() if target in chosen} - chosen:
@@ -119,11 +124,14 @@ def _shown_problems(part: GroupPart, wanted: Wanted, members: Collection[str] | 
 
 def with_attributes(entry: ArrayEntry, wanted: Wanted, paths: Mapping[int, str | None]) -> ArrayEntry:
     """Return a dataset with the attributes that are shown."""
-    return replace(entry, attributes=_resolved(_chosen(entry.attributes, wanted.arrays), paths))
+    shown = _resolved(_chosen(entry.attributes, wanted.arrays), paths)
+    return entry if shown is entry.attributes else replace(entry, attributes=shown)
 
 
 def _chosen(attributes: Mapping[str, AttributeValue], names: frozenset[str] | None) -> Mapping[str, AttributeValue]:
-    return attributes if names is None else {key: value for key, value in attributes.items() if key in names}
+    if names is None or attributes.keys() <= names:
+        return attributes
+    return {key: value for key, value in attributes.items() if key in names}
 
 
 def _add_addresses(attributes: Mapping[str, AttributeValue], found: set[int]) -> None:
@@ -137,7 +145,11 @@ def _add_addresses(attributes: Mapping[str, AttributeValue], found: set[int]) ->
             stack.extend(value)
 
 
-def _resolved(attributes: Mapping[str, AttributeValue], paths: Mapping[int, str | None]) -> dict[str, AttributeValue]:
+def _resolved(
+    attributes: Mapping[str, AttributeValue], paths: Mapping[int, str | None]
+) -> Mapping[str, AttributeValue]:
+    if not any(isinstance(value, (Reference, tuple)) for value in attributes.values()):
+        return attributes
     return {key: _with_path(value, paths) for key, value in attributes.items()}
 
 

@@ -45,7 +45,9 @@ def is_decodable(element: ElementType) -> bool:
 
 def addresses_in(stored: _Values, element: ElementType) -> npt.NDArray[np.uint64]:
     """Return the distinct addresses that object references among the elements hold, null ones left out."""
-    found = [np.empty(0, np.uint64), *_addresses(_items(stored, element), element)]
+    found = _addresses(stored, element)
+    if not found:
+        return np.empty(0, np.uint64)
     distinct = np.unique(np.concatenate(found))
     return np.asarray(distinct[distinct != 0], np.uint64)
 
@@ -100,10 +102,6 @@ def _leads_on(element: ElementType) -> bool:
     return element.kind == "reference" or any(_leads_on(field) for _, field in element.fields)
 
 
-def _items(stored: _Values, element: ElementType) -> _Values:
-    return stored if element.kind in {"reference", "compound"} else stored[:0]
-
-
 def _fields(stored: _Values, element: ElementType) -> list[tuple[str, ElementType, _Values]]:
     """Return each field of a compound with its elements, as stored."""
     raw = np.frombuffer(_raw(stored), np.uint8).reshape(stored.size, element.size)
@@ -150,6 +148,10 @@ def _unpadded(stored: _Values, element: ElementType) -> _Values:
 
 def _objects(items: Sequence[object], shape: tuple[int, ...]) -> _Values:
     out = np.empty(len(items), object)
-    for i, item in enumerate(items):
-        out[i] = item
+    if items and isinstance(items[0], np.ndarray):
+        # Assigned together they would be taken for rows.
+        for i, item in enumerate(items):
+            out[i] = item
+    else:
+        out[:] = items
     return out.reshape(shape)

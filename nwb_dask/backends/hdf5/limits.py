@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from math import prod
 
-import numpy as np
-import numpy.typing as npt
-from h5py import h5d, h5p
-
 from nwb_dask.backends.hdf5.index import OpenArray
 from nwb_dask.backends.hdf5.spans import Spans, count, n_chunks
 from nwb_dask.errors import MalformedFileError
@@ -73,25 +69,3 @@ def _check_chunks(
     if n_bytes - written_bytes > _MAX_FILL_BYTES or touched - written > _MAX_MISSING_CHUNKS:
         message = f"{n_bytes} bytes in {touched} chunks were asked for and only {written} chunks were ever written"
         raise MalformedFileError(message)
-
-
-def fill_value(opened: OpenArray) -> npt.NDArray[np.generic] | None:
-    """Return what stands where nothing was written, in the numpy type as stored; None if only libhdf5 can tell."""
-    element, properties = opened.stored.element, opened.properties
-    if element.dtype is None:
-        return None
-    value = np.zeros((), element.dtype)
-    defined = properties.fill_value_defined()
-    if defined != h5d.FILL_VALUE_USER_DEFINED or properties.get_fill_time() == h5d.FILL_TIME_NEVER:
-        return value
-    if element.kind not in {"int", "uint", "float", "string"} or not _can_fill(properties, value):
-        return None
-    return value
-
-
-def _can_fill(properties: h5p.PropDCID, value: npt.NDArray[np.generic]) -> bool:
-    try:
-        properties.get_fill_value(value)
-    except (TypeError, ValueError, OSError, RuntimeError):
-        return False
-    return True

@@ -16,8 +16,8 @@ from nwb_dask.backends.hdf5.format.object_header import (
     read_messages,
 )
 from nwb_dask.backends.hdf5.format.space import AddressSpace, gather
+from nwb_dask.backends.hdf5.format.stored_link import SymbolTable
 from nwb_dask.backends.hdf5.format.superblock import read_superblock
-from nwb_dask.backends.hdf5.format.symbol_table import SymbolTable
 from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS
 from nwb_dask.backends.hdf5.pages import Pages
 from nwb_dask.backends.hdf5.paths import missing_member, split_path, text
@@ -57,6 +57,14 @@ class Lookup:
         self._heap: GlobalHeap | None = None
         self._tables: dict[int, SymbolTable] = {}
         self._messages: dict[int, tuple[Message, ...]] = {}
+
+    def apart(self) -> Lookup:
+        """Return one of the same file that knows nothing of its objects yet; raises `Need` as `space` does."""
+        space, known = self.space, self.known
+        facts = Known(known.source, known.base, known.offset_bytes, known.length_bytes, known.root)
+        other = Lookup(facts, self._pages)
+        other._space, other._heap = space, self.heap
+        return other
 
     @property
     def root_table(self) -> SymbolTable | None:
@@ -139,9 +147,8 @@ class Lookup:
 
         What the link to a group says of it is fetched with the header, and not believed.
         """
-        known = self._messages.get(address)
-        if known is not None:
-            return known
+        if address in self._messages or not self._pages.waits:
+            return self.messages(address)
         first: list[tuple[Message, ...]] = []
         gather([lambda: first.append(read_first_messages(self.space, address)), lambda: self._look_ahead(address)])
         if any(message.type == SYMBOL_TABLE for message in first[0]):
@@ -173,14 +180,23 @@ class Lookup:
             return GroupPart(GroupEntry(FilePath(path), {}, ()), depth="links")
         stored = read_links(self.space, messages)
         self._tables.update({one.address: one.table for one in stored if one.table and one.address is not None})
-        soft = {text(one.name): Link(text(one.target)) for one in stored if one.kind == "soft"}
-        away = {text(one.name): Link(text(one.target), text(one.filename)) for one in stored if one.kind == "external"}
-        names = tuple([text(one.name) for one in stored])
-        order = {name: (soft | away)[name] for name in names if name in soft or name in away}
-        addresses = {text(one.name): one.address for one in stored if one.kind == "hard" and one.address is not None}
-        subgroups = frozenset([text(one.name) for one in stored if one.is_group])
-        group = GroupEntry(FilePath(path), {}, names, order)
-        return GroupPart(group, addresses=addresses, subgroups=subgroups, depth="links")
+        names: list[str] = []
+        addresses: dict[str, int] = {}
+        elsewhere: dict[str, Link] = {}
+        subgroups: list[str] = []
+        for one in stored:
+            name = text(one.name)
+            names.append(name)
+            if one.kind == "hard":
+                if one.address is not None:
+                    addresses[name] = one.address
+                if one.table is not None:
+                    subgroups.append(name)
+            elif one.kind != "user":
+                filename = text(one.filename) if one.kind == "external" else None
+                elsewhere[name] = Link(text(one.target), filename)
+        group = GroupEntry(FilePath(path), {}, tuple(names), elsewhere)
+        return GroupPart(group, addresses=addresses, subgroups=frozenset(subgroups), depth="links")
 
     def keep(self, part: GroupPart) -> None:
         """Put a group into what is known, unless more is known of it."""

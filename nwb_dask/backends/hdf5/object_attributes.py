@@ -8,7 +8,7 @@ from dataclasses import replace
 from nwb_dask.backends.hdf5.format.attribute import Address, attribute_name, attribute_value, parse_attribute
 from nwb_dask.backends.hdf5.format.dense_attributes import read_dense
 from nwb_dask.backends.hdf5.format.global_heap import GlobalHeap
-from nwb_dask.backends.hdf5.format.object_header import ATTRIBUTE, Message
+from nwb_dask.backends.hdf5.format.object_header import ATTRIBUTE, ATTRIBUTE_INFO, Message
 from nwb_dask.backends.hdf5.format.space import AddressSpace, Need
 from nwb_dask.errors import (
     MalformedFileError,
@@ -85,6 +85,17 @@ def read_attributes(
     if missing:
         raise Need(tuple(missing))
     return values, failed
+
+
+def may_have_attribute(messages: tuple[Message, ...], name: str) -> bool:
+    """Return whether an object may have an attribute: False is certain, and nothing is read to tell."""
+    stored = name.encode()
+    # The name begins at byte 8 or 9 (*Attribute Message*).
+    head = slice(8, 9 + len(stored))
+    return any(
+        message.type == ATTRIBUTE_INFO or (message.type == ATTRIBUTE and stored in bytes(message.body[head]))
+        for message in messages
+    )
 
 
 def names_by_address(hard: Mapping[str, int], soft: Mapping[str, int]) -> dict[int, str]:

@@ -87,7 +87,7 @@ def decode_with_libhdf5(
     n_options = sum(len(step.options) for step in filters)
     if len(filters) > _MAX_FILTERS or n_options > _MAX_OPTIONS or n_bytes > _MAX_CHUNK_BYTES:
         raise UnsupportedLayoutError(f"{len(filters)} filters of {n_options} options on chunks of {n_bytes} bytes")
-    if max(map(len, stored)) >= n_bytes << 8:
+    if max(map(len, stored)) >= 1 << 8 * _size_bytes(n_bytes):
         raise MalformedFileError(f"damaged: a chunk of {n_bytes} bytes is stored in {max(map(len, stored))}")
     require_filters(filters)
     _register_length_check()
@@ -147,12 +147,17 @@ def _register_length_check() -> None:
     h5z.register_filter(ctypes.addressof(_LENGTH_CHECK_CLASS))
 
 
+def _size_bytes(n_bytes: int) -> int:
+    """Return how wide the stored size of a chunk with `n_bytes` of contents is (*Fixed Array Data Block*)."""
+    return min(1 + (n_bytes.bit_length() + 7) // 8, 8)
+
+
 def _image(stored: Sequence[Buffer], masks: Sequence[int], filters: Sequence[Filter], *, n_bytes: int) -> bytes:
     """Return an HDF5 file of one dataset of bytes, whose chunks are `stored` (HDF5 File Format Specification, 3.0)."""
     at_root = 48
     at_dataset = at_root + len(_root(0))
     at_array = at_dataset + len(_dataset(filters, 0, n_chunks=0, n_bytes=n_bytes))
-    size_bytes = min(1 + (n_bytes.bit_length() + 7) // 8, 8)
+    size_bytes = _size_bytes(n_bytes)
     at_entries = at_array + len(_array_header(0, n_chunks=0, size_bytes=size_bytes))
     begin = (
         at_entries + len(_array_entries([], [], at_array, 0, size_bytes=size_bytes)) + len(stored) * (12 + size_bytes)

@@ -47,7 +47,7 @@ class Pages:
         """Length of the file in bytes."""
         return self._size
 
-    def view(self, start: int, stop: int) -> memoryview:
+    def view(self, start: int, stop: int, *, once: bool = False) -> memoryview:
         """Return the bytes ``[start, stop)``; raises as `format.space.Image.view`."""
         page_bytes = self._page_bytes
         first = start // page_bytes
@@ -56,9 +56,9 @@ class Pages:
             begin = first * page_bytes
             if stop <= begin + len(page):
                 return page[start - begin : stop - begin]
-        return self._view_slowly(start, stop)
+        return self._view_slowly(start, stop, once=once)
 
-    def _view_slowly(self, start: int, stop: int) -> memoryview:
+    def _view_slowly(self, start: int, stop: int, *, once: bool) -> memoryview:
         if not 0 <= start <= stop <= self._size:
             message = f"truncated: bytes {start} to {stop} were asked of a file of {self._size} bytes"
             raise MalformedFileError(message)
@@ -69,7 +69,10 @@ class Pages:
         if any(number not in self._pages for number in numbers):
             if not self._at_once:
                 raise Need(((start, stop),))
-            self.fetch([(start, stop)])
+            if once:
+                return memoryview(self._fetch([(start, stop)])[0])
+            first = numbers.start * page_bytes
+            self.hold(first, self._fetch([(first, min(numbers.stop * page_bytes, self._size))])[0])
         first = numbers.start * page_bytes
         if len(numbers) == 1:
             return self._pages[numbers.start][start - first : stop - first]

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 
-from nwb_dask.backends.hdf5.format.links import StoredLink, read_table
+from nwb_dask.backends.hdf5.format.links import read_table
 from nwb_dask.backends.hdf5.format.object_header import read_messages
 from nwb_dask.backends.hdf5.format.space import AddressSpace, gather
-from nwb_dask.backends.hdf5.format.symbol_table import SymbolTable
+from nwb_dask.backends.hdf5.format.stored_link import StoredLink, SymbolTable
 from nwb_dask.backends.hdf5.rounds import Task
 
 _MAX_MEMBERS = 512

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from nwb_dask.backends.hdf5.compose import Wanted
+from nwb_dask.backends.hdf5.compose import POINTER, Wanted
 from nwb_dask.backends.hdf5.format.layout import describe_array
 from nwb_dask.backends.hdf5.format.object_header import (
     Message,
@@ -19,6 +19,7 @@ from nwb_dask.backends.hdf5.object_attributes import (
     PARSER_ERRORS,
     STORAGE_ERRORS,
     as_damage,
+    may_have_attribute,
     names_by_address,
     near_paths,
     read_attributes,
@@ -79,16 +80,25 @@ class Tree:
         Attributes to read. Unless it is all of them, what becomes known is not complete, and is for this call only.
     on_array : callable
         Gives the work that is to be done meanwhile for each dataset that is met, before its attributes are known.
+    names : collection of str, optional
+        Datasets to describe, besides those that point to another, of which the caller chooses. If they are given, what
+        becomes known is not complete either.
     """
 
     def __init__(
-        self, lookup: Lookup, pages: Pages, wanted: Wanted, on_array: Callable[[ArrayEntry], Iterable[Task]]
+        self,
+        lookup: Lookup,
+        pages: Pages,
+        wanted: Wanted,
+        on_array: Callable[[ArrayEntry], Iterable[Task]],
+        names: Collection[str] | None = None,
     ) -> None:
         self.lookup = lookup
         self.known = lookup.known
         self._pages = pages
         self._wanted = wanted
         self._on_array = on_array
+        self._names = None if names is None else frozenset(names)
         self._n_groups = 0
         self.damaged: dict[str, str] = {}
         """Paths of groups that could not be described, with the reason."""
@@ -223,6 +233,12 @@ class Tree:
             kind = kind_of(messages)
             if not is_hard:
                 members.soft[name] = address
+            if kind == "array" and self._is_left_out(name, messages):
+                self._one_less(members)
+                return ()
+            if kind == "array" and not self._pages.waits:
+                self._add_array(members, name, messages)
+                return ()
             if kind == "array":
                 entry = describe_array(self.lookup.space, messages, path, {})
                 attributes = self._attribute_task(members, name, entry, messages)
@@ -241,6 +257,23 @@ class Tree:
             self._one_less(members)
 
         return self._guarded(task, path, fail)
+
+    def _is_left_out(self, name: str, messages: tuple[Message, ...]) -> bool:
+        """Return whether nobody asks for a dataset; one that points to another may be asked for with that."""
+        if self._names is None or name in self._names:
+            return False
+        return not may_have_attribute(messages, POINTER)
+
+    def _add_array(self, members: _Members, name: str, messages: tuple[Message, ...]) -> None:
+        """Describe a dataset whose attributes are at hand."""
+        path = join(members.part.group.path, name)
+        problems: dict[str, str] = {}
+        found = self._attributes(messages, path, problems, self._wanted.arrays)
+        names = self._wanted.arrays
+        values = found if names is None else {key: value for key, value in found.items() if key in names}
+        members.arrays[name] = describe_array(self.lookup.space, messages, path, values)
+        members.problems.update(problems)
+        self._one_less(members)
 
     def _attribute_task(
         self, members: _Members, name: str, entry: ArrayEntry, messages: tuple[Message, ...]

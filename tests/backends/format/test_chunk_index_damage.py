@@ -69,9 +69,9 @@ class _Spy(space_module.AddressSpace):
         super().__init__(space.image, space.base)
         object.__setattr__(self, "parts", set())
 
-    def read(self, address: int, n_bytes: int) -> memoryview:
+    def read(self, address: int, n_bytes: int, *, once: bool = False) -> memoryview:
         self.parts.add((address, n_bytes))
-        return super().read(address, n_bytes)
+        return super().read(address, n_bytes, once=once)
 
 
 @pytest.fixture(scope="module")

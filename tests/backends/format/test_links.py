@@ -18,10 +18,10 @@ from h5py import h5f, h5g, h5l, h5o, h5p
 
 from nwb_dask.backends.hdf5.format import fractal_heap
 from nwb_dask.backends.hdf5.format import space as space_module
-from nwb_dask.backends.hdf5.format.links import StoredLink, parse_link, read_links, read_table
+from nwb_dask.backends.hdf5.format.links import parse_link, read_links, read_table
 from nwb_dask.backends.hdf5.format.object_header import LINK, LINK_INFO, SYMBOL_TABLE, Message, read_messages
 from nwb_dask.backends.hdf5.format.space import AddressSpace
-from nwb_dask.backends.hdf5.format.symbol_table import SymbolTable
+from nwb_dask.backends.hdf5.format.stored_link import StoredLink, SymbolTable
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 from tests.backends.format.building import UNDEFINED
 from tests.backends.format.reading import in_rounds, pages_of, space_of

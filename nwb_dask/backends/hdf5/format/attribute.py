@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from math import prod
 from struct import Struct
 from typing import Protocol, TypeAlias
@@ -25,6 +25,8 @@ _HEAD_BYTES = {1: 8, 2: 8, 3: 9}
 _SHARED_DATATYPE, _SHARED_DATASPACE = 0x01, 0x02
 _NUMBERS = frozenset({"int", "uint", "float", "complex", "bool", "enum"})
 _MAX_EMPTY = 1 << 16
+_KNOWN_NAMES = 1024
+"""Names of attributes that are remembered: most objects of all files have the same few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,13 @@ def attribute_name(body: memoryview) -> str:
     if start is None:
         raise UnsupportedLayoutError(f"attributes of version {body[0]} are not read")
     size = body[2] | body[3] << 8
-    return _text_of_name(body[start : start + size])
+    return _text_of_name(bytes(body[start : start + size]))
 
 
-def _text_of_name(stored: memoryview) -> str:
+@lru_cache(_KNOWN_NAMES)
+def _text_of_name(stored: bytes) -> str:
     # The last byte ends the name, whatever it is: so does libhdf5 take it.
-    name, _, rest = bytes(stored[:-1]).partition(b"\0")
+    name, _, rest = stored[:-1].partition(b"\0")
     if any(rest):
         raise MalformedFileError("damaged: the name of an attribute ends within")
     return name.decode("utf-8", "surrogateescape")
@@ -129,7 +132,7 @@ def parse_attribute(body: memoryview, space: AddressSpace) -> RawAttribute:
     n_bytes = 0 if shape is None else prod(shape) * element.size
     if n_bytes > len(body) - at:
         raise MalformedFileError(f"damaged: an attribute claims {n_bytes} bytes and has {len(body) - at}")
-    return RawAttribute(_text_of_name(name), element, shape, bytes(body[at : at + n_bytes]))
+    return RawAttribute(_text_of_name(bytes(name)), element, shape, bytes(body[at : at + n_bytes]))
 
 
 def attribute_value(raw: RawAttribute, heap: HeapReader) -> Value:

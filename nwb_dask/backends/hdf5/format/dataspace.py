@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from struct import Struct
 
 from nwb_dask.backends.hdf5.format.space import AddressSpace, number
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
@@ -13,6 +14,10 @@ _OLD_VERSION, _VERSION = 1, 2
 _SCALAR, _SIMPLE, _NULL = range(3)
 _HAS_MAXIMA = 1
 
+
+_USUAL_BYTES = 8
+_USUAL = [Struct(f"<{n}Q") for n in range(_MAX_RANK + 1)]
+"""Lengths of that many dimensions."""
 
 _LEAST_BYTES = 4
 """Version, rank, flags, and a byte that is the type in version 2."""
@@ -77,4 +82,8 @@ def read_dataspace(body: memoryview, space: AddressSpace) -> Extent:
 
 
 def _lengths(body: memoryview, first: int, n: int, n_bytes: int) -> tuple[int, ...]:
-    return tuple([number(body, first + i * n_bytes, n_bytes) for i in range(n)])
+    if n_bytes != _USUAL_BYTES:
+        return tuple([number(body, first + i * n_bytes, n_bytes) for i in range(n)])
+    if first + n * n_bytes > len(body):
+        raise MalformedFileError("damaged: a dataspace ends before its dimensions")
+    return _USUAL[n].unpack_from(body, first)

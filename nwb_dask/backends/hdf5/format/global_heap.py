@@ -42,6 +42,8 @@ class _Collection:
     size: int
     places: Mapping[int, tuple[int, int]]
     """Position in `data` and size of each object that is wholly there, by its index."""
+    end: int
+    """Where in `data` the objects go on that are not among these."""
 
     @property
     def is_whole(self) -> bool:
@@ -219,17 +221,17 @@ class GlobalHeap:
 
     def _read(self, sizes: Mapping[int, int], found: dict[int, _Collection]) -> None:
         """Add to `found` so many bytes of the collections at these addresses."""
-        views = gather([partial(self._space.read, address, size) for address, size in sizes.items()])
+        views = gather([partial(self._space.read, address, size, once=True) for address, size in sizes.items()])
         for address, view in zip(sizes, views, strict=True):
-            found[address] = collection = self._parse(address, bytes(view))
             known = self._kept.pop(address, None)
+            found[address] = collection = self._parse(address, bytes(view), known)
             self._kept[address] = collection
             self._kept_bytes += collection.memory_bytes - (known.memory_bytes if known else 0)
             while self._kept_bytes > _KEPT_BYTES:
                 self._kept_bytes -= self._kept.pop(next(iter(self._kept))).memory_bytes
 
-    def _parse(self, address: int, data: bytes) -> _Collection:
-        """Return what the first bytes of a collection hold (HDF5 file format, *Global Heap*)."""
+    def _parse(self, address: int, data: bytes, known: _Collection | None) -> _Collection:
+        """Return what the first bytes of a collection hold, of which fewer may be known (*Global Heap*)."""
         if data[:4] != _SIGNATURE or len(data) < self._header_bytes:
             raise MalformedFileError(f"damaged: no collection of the global heap is at {address}")
         if data[4] != _VERSION:
@@ -238,9 +240,10 @@ class GlobalHeap:
         if size < self._header_bytes or self._space.base + address + size > self._space.image.size:
             raise MalformedFileError(f"damaged: the global heap at {address} claims {size} bytes")
         data = data[:size]
-        places: dict[int, tuple[int, int]] = {}
-        unpack, header_bytes, at = self._object.unpack_from, self._object_bytes, self._header_bytes
-        n_objects, last = 0, len(data) - header_bytes
+        places = {} if known is None else dict(known.places)
+        at = self._header_bytes if known is None else known.end
+        n_objects, last = len(places), len(data) - self._object_bytes
+        unpack, header_bytes, end = self._object.unpack_from, self._object_bytes, at
         while at <= last:
             index, _, _, n_bytes = unpack(data, at)
             if not index:
@@ -249,13 +252,14 @@ class GlobalHeap:
                     break
                 at += n_bytes
                 continue
+            end = at
             at += header_bytes
             places[index] = at, n_bytes
             n_objects += 1
             at += n_bytes + 7 & -8
         if len(places) != n_objects:
             raise MalformedFileError(f"damaged: objects of the global heap at {address} have the same index")
-        if places:
+        if n_objects > (0 if known is None else len(known.places)):
             # Only the last one can reach past what is here, or past the collection.
             index, (begin, n_bytes) = places.popitem()
             if begin + n_bytes > size:
@@ -264,7 +268,8 @@ class GlobalHeap:
                 )
             if begin + n_bytes <= len(data):
                 places[index] = begin, n_bytes
-        return _Collection(data, size, places)
+                end = at
+        return _Collection(data, size, places, end)
 
 
 def _cut(collection: _Collection, group: _Group, finish: _Finish) -> Iterable[bytes]:

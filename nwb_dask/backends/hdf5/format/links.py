@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
-from typing import Literal
 
 from nwb_dask.backends.hdf5.format import btree2
 from nwb_dask.backends.hdf5.format.fractal_heap import read_fractal_heap
 from nwb_dask.backends.hdf5.format.object_header import LINK, LINK_INFO, SYMBOL_TABLE, Message
 from nwb_dask.backends.hdf5.format.space import AddressSpace, number
-from nwb_dask.backends.hdf5.format.symbol_table import Entry, SymbolTable, both, read_symbol_table
+from nwb_dask.backends.hdf5.format.stored_link import StoredLink, SymbolTable
+from nwb_dask.backends.hdf5.format.symbol_table import both, read_symbol_table
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 
 _BY_NAME = 5
@@ -20,31 +19,6 @@ _BY_NAME = 5
 _HASH_BYTES = 4
 _SHARED = 2
 _HARD, _SOFT, _EXTERNAL = 0, 1, 64
-
-LinkKind = Literal["hard", "soft", "external", "user"]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredLink:
-    """A link, as its group stores it."""
-
-    name: bytes
-    kind: LinkKind
-    address: int | None = None
-    """Object header that a hard link leads to."""
-    target: bytes = b""
-    """Path that a soft or external link names."""
-    filename: bytes = b""
-    """File that an external link names."""
-    order: int | None = None
-    """Order of creation, where the group keeps it."""
-    table: SymbolTable | None = None
-    """Where the members are of a group of the older kind, as far as the link says so."""
-
-    @property
-    def is_group(self) -> bool | None:
-        """True if the link says that it leads to a group; None if it says nothing."""
-        return None if self.table is None else True
 
 
 def read_links(space: AddressSpace, messages: Sequence[Message]) -> tuple[StoredLink, ...]:
@@ -87,7 +61,7 @@ def find_table(space: AddressSpace, body: memoryview) -> SymbolTable:
 
 def read_table(space: AddressSpace, table: SymbolTable) -> tuple[StoredLink, ...]:
     """Return the links of a group of the older kind, by name; raises as `read_links`."""
-    return tuple([_of_entry(entry) for entry in read_symbol_table(space, table)])
+    return tuple(read_symbol_table(space, table))
 
 
 def parse_link(space: AddressSpace, body: memoryview) -> StoredLink:
@@ -140,12 +114,6 @@ def _external(value: bytes) -> tuple[bytes, bytes]:
     if len(parts) < 3 or not parts[0]:  # noqa: PLR2004  # both texts are ended by a zero, and nothing comes after
         raise MalformedFileError("damaged: an external link does not name a file and a path")
     return parts[0], parts[1]
-
-
-def _of_entry(entry: Entry) -> StoredLink:
-    if entry.target is not None:
-        return StoredLink(entry.name, "soft", target=entry.target)
-    return StoredLink(entry.name, "hard", entry.address, table=entry.table)
 
 
 def _find_dense(space: AddressSpace, body: memoryview) -> tuple[int, int] | None:

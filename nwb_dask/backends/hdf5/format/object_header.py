@@ -27,7 +27,7 @@ _SIGNATURE, _BLOCK_SIGNATURE = b"OHDR", b"OCHK"
 _CHECKSUM_BYTES = 4
 _LEAST_BYTES = 11
 """Of an object header of version 2; one of version 1 is longer."""
-_OLD_PREFIX_BYTES = 16
+_OLD_VERSION, _OLD_PREFIX_BYTES = 1, 16
 _TIMES, _PHASES, _ORDERED, _UNKNOWN_FLAGS = 0x20, 0x10, 0x04, 0xC0
 _OLD_MESSAGE = Struct("<HHB3x")
 _MESSAGE = Struct("<BHB")
@@ -70,8 +70,8 @@ def read_messages(space: AddressSpace, address: int) -> tuple[Message, ...]:
     ----------
     HDF5 File Format Specification, *Data Object Headers*.
     """
-    found = _own_messages(space, address)
-    if any(message.flags & _SHARED for message in found):
+    found, flags = _own_messages(space, address)
+    if flags & _SHARED:
         return tuple(gather(partial(_resolved, space, message) for message in found))
     return tuple(found)
 
@@ -82,7 +82,9 @@ def read_first_messages(space: AddressSpace, address: int) -> tuple[Message, ...
     What was added later may be in continuation blocks, each of which costs a read. Raises as `read_messages`.
     """
     form, block = _first_block(space, address)
-    return tuple([message for message in _messages(block, form) if message.type != CONTINUATION])
+    found: list[Message] = []
+    _add_messages(block, form, found, [])
+    return tuple(found)
 
 
 def get_body(messages: Iterable[Message], kind: int) -> memoryview | None:
@@ -145,7 +147,7 @@ def shared_body(space: AddressSpace, pointer: memoryview, kind: int) -> memoryvi
     address = space.offset(pointer, 8 + space.length_bytes if version == 1 else 2)
     if address is None:
         raise MalformedFileError("damaged: a shared message is nowhere")
-    for message in _own_messages(space, address):
+    for message in _own_messages(space, address)[0]:
         if message.type == kind and not message.flags & _SHARED:
             return message.body
     raise MalformedFileError(f"damaged: the object at {address} should share a message and has none of its type")
@@ -157,41 +159,36 @@ def _resolved(space: AddressSpace, message: Message) -> Message:
     return Message(message.type, message.flags & ~_SHARED, shared_body(space, message.body, message.type))
 
 
-def _own_messages(space: AddressSpace, address: int) -> list[Message]:
-    """Return the messages as they stand in the header and its continuation blocks."""
+def _own_messages(space: AddressSpace, address: int) -> tuple[list[Message], int]:
+    """Return the messages as they stand in the header and its continuation blocks, and all their flags."""
     form, block = _first_block(space, address)
     out: list[Message] = []
-    blocks = [block]
+    onward: list[memoryview] = []
+    flags = _add_messages(block, form, out, onward)
     seen = {address}
-    n_messages, n_bytes = 0, 0
-    while blocks:
-        following: list[tuple[int, int]] = []
-        for block in blocks:
-            found = _messages(block, form)
-            n_messages += len(found)
-            if n_messages > _MAX_MESSAGES:
-                raise MalformedFileError(f"damaged: an object header of more than {_MAX_MESSAGES} messages")
-            following += [_continuation(space, message.body) for message in found if message.type == CONTINUATION]
-            out += [message for message in found if message.type != CONTINUATION]
-        if not following:
-            return out
-        n_bytes += sum(size for _, size in following)
+    n_bytes = 0
+    while onward:
+        following = [_continuation(space, body) for body in onward]
+        n_bytes += sum([size for _, size in following])
         n_seen = len(seen) + len(following)
-        seen.update(start for start, _ in following)
+        seen.update([start for start, _ in following])
         if len(seen) < n_seen or n_bytes > space.image.size:
             raise MalformedFileError("damaged: an object header continues in itself")
-        blocks = gather([partial(_block, space, start, size, form) for start, size in following])
-    return out
+        onward = []
+        reads = [partial(_block, space, start, size, form) for start, size in following]
+        for block in gather(reads) if len(reads) > 1 else [reads[0]()]:
+            flags |= _add_messages(block, form, out, onward)
+    return out, flags
 
 
 def _first_block(space: AddressSpace, address: int) -> tuple[Struct, memoryview]:
     """Return the form of messages in a header and those in its first block, undivided."""
     head = space.read(address, _LEAST_BYTES)
+    if head[0] == _OLD_VERSION:
+        head = space.read(address, _OLD_PREFIX_BYTES)
+        return _OLD_MESSAGE, space.read(address + _OLD_PREFIX_BYTES, int.from_bytes(head[8:12], "little"))
     if head[:4] != _SIGNATURE:
-        if head[0] != 1:
-            raise MalformedFileError(f"damaged: there is no object header at {address}")
-        n_bytes = number(space.read(address, _OLD_PREFIX_BYTES), 8, 4)
-        return _OLD_MESSAGE, space.read(address + _OLD_PREFIX_BYTES, n_bytes)
+        raise MalformedFileError(f"damaged: there is no object header at {address}")
     version, flags = head[4], head[5]
     if version != 2:  # noqa: PLR2004  # the only one with a signature
         raise UnsupportedLayoutError(f"object headers of version {version} are not read")
@@ -221,19 +218,27 @@ def _continuation(space: AddressSpace, body: memoryview) -> tuple[int, int]:
     return start, n_bytes
 
 
-def _messages(block: memoryview, form: Struct) -> list[Message]:
-    """Return the messages of a block that are not empty; what is too short for one is a gap."""
+def _add_messages(block: memoryview, form: Struct, out: list[Message], onward: list[memoryview]) -> int:
+    """Add the messages of a block that are not empty, and the bodies of continuations; return the flags of all.
+
+    What is too short for a message is a gap.
+    """
     unpack, head_bytes = form.unpack_from, form.size
     at, end = 0, len(block)
-    out: list[Message] = []
+    every = 0
     while at + head_bytes <= end:
         kind, n_bytes, flags = unpack(block, at)
         start = at + head_bytes
         at = start + n_bytes
         if at > end:
             raise MalformedFileError("damaged: a message reaches past the end of its object header")
-        if kind > _LAST_KNOWN and flags & _FAIL_IF_UNKNOWN:
+        if kind == CONTINUATION:
+            onward.append(block[start:at])
+        elif kind > _LAST_KNOWN and flags & _FAIL_IF_UNKNOWN:
             raise UnsupportedLayoutError(f"it has a message of unknown type {kind}, which it says must be known")
-        if kind != _NIL:
+        elif kind != _NIL:
             out.append(Message(kind, flags, block[start:at]))
-    return out
+            every |= flags
+    if len(out) + len(onward) > _MAX_MESSAGES:
+        raise MalformedFileError(f"damaged: an object header of more than {_MAX_MESSAGES} messages")
+    return every

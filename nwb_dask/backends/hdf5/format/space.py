@@ -36,8 +36,13 @@ class Image(Protocol):
     def size(self) -> int:
         """Length of the file in bytes."""
 
-    def view(self, start: int, stop: int) -> memoryview:
+    def view(self, start: int, stop: int, *, once: bool = False) -> memoryview:
         """Return the bytes ``[start, stop)`` of the file.
+
+        Parameters
+        ----------
+        once : bool
+            Whether nobody will ask for these bytes again, so that they need not be kept.
 
         Raises
         ------
@@ -65,10 +70,10 @@ class AddressSpace:
     may_share: bool = True
     """Whether the file may have a heap of shared messages; without one, a message in it is damage."""
 
-    def read(self, address: int, n_bytes: int) -> memoryview:
-        """Return `n_bytes` from `address` on; raises as `Image.view`."""
+    def read(self, address: int, n_bytes: int, *, once: bool = False) -> memoryview:
+        """Return `n_bytes` from `address` on; as `Image.view`."""
         start = self.base + address
-        return self.image.view(start, start + n_bytes)
+        return self.image.view(start, start + n_bytes, once=once)
 
     def checked(self, address: int, n_bytes: int, *, what: str) -> memoryview:
         """Return a structure without the checksum in its last four bytes, which is verified.

@@ -7,7 +7,8 @@ from functools import partial
 
 from nwb_dask.backends.hdf5.format.object_header import DRIVER, get_body, read_messages
 from nwb_dask.backends.hdf5.format.space import AddressSpace, Image, gather, number
-from nwb_dask.backends.hdf5.format.symbol_table import CACHED_GROUP, SymbolTable
+from nwb_dask.backends.hdf5.format.stored_link import SymbolTable
+from nwb_dask.backends.hdf5.format.symbol_table import CACHED_GROUP
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"

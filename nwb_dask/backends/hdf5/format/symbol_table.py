@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
+from functools import cache, partial
 from typing import TypeVar, cast
 
 from nwb_dask.backends.hdf5.format.local_heap import read_local_heap
 from nwb_dask.backends.hdf5.format.space import AddressSpace, gather, number
+from nwb_dask.backends.hdf5.format.stored_link import StoredLink, SymbolTable
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 
 A = TypeVar("A")
@@ -26,33 +25,12 @@ _CODES = {2: "H", 4: "I", 8: "Q"}
 CACHED_GROUP, _CACHED_SOFT_LINK = 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolTable:
-    """Where the members of a group of the older kind are."""
-
-    tree: int
-    heap: int
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A member, as a symbol table has it (HDF5 file format, *Symbol Table Entry*)."""
-
-    name: bytes
-    address: int | None
-    """Object header; None for a soft link."""
-    target: bytes | None = None
-    """Path that a soft link names."""
-    table: SymbolTable | None = None
-    """If the entry says that the member is a group, and where its members are."""
-
-
 def both(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
     """Return what both calls return; what they lack is fetched in one round."""
     return cast("tuple[A, B]", tuple(gather(cast("list[Callable[[], object]]", [first, second]))))
 
 
-def read_symbol_table(space: AddressSpace, table: SymbolTable) -> list[Entry]:
+def read_symbol_table(space: AddressSpace, table: SymbolTable) -> list[StoredLink]:
     """Return the members of a group in the order of the tree, which is by name.
 
     Nodes of one level of the tree are read together, and the heap meanwhile.
@@ -65,22 +43,25 @@ def read_symbol_table(space: AddressSpace, table: SymbolTable) -> list[Entry]:
     nodes, heap = both(partial(_read_nodes, space, table.tree), partial(read_local_heap, space, table.heap))
     undefined = (1 << 8 * space.offset_bytes) - 1
     scratch_pad = struct.Struct("<" + 2 * _code(space.offset_bytes))
-    members: list[Entry] = []
+    members: list[StoredLink] = []
+    layout = _entry_layout(space.length_bytes, space.offset_bytes)
     for node in nodes:
-        for name_at, address, cached, scratch in _entry_layout(space).iter_unpack(node):
+        for name_at, address, cached, scratch in layout.iter_unpack(node):
             name = heap.text(name_at)
             if not name:
                 raise MalformedFileError(f"damaged: a link without a name is in the group of the tree at {table.tree}")
             if cached == _CACHED_SOFT_LINK:
-                members.append(Entry(name, None, heap.text(int.from_bytes(scratch[:4], "little"))))
+                target = heap.text(int.from_bytes(scratch[:4], "little"))
+                members.append(StoredLink(name, "soft", None, target))
                 continue
             inside = None
             if cached == CACHED_GROUP:
                 tree, names = scratch_pad.unpack_from(scratch)
                 inside = SymbolTable(tree, names) if undefined not in (tree, names) else None
-            members.append(Entry(name, None if address == undefined else address, None, inside))
+            members.append(StoredLink(name, "hard", None if address == undefined else address, table=inside))
     # libhdf5 looks names up by halving: what is out of order is there and not there.
-    if any(second.name <= first.name for first, second in pairwise(members)):
+    names = [member.name for member in members]
+    if names != sorted(set(names)):
         raise MalformedFileError(f"damaged: names in the group of the tree at {table.tree} are not in order")
     return members
 
@@ -128,7 +109,7 @@ def _read_node(space: AddressSpace, address: int) -> memoryview:
         raise MalformedFileError(f"damaged: no symbol table node is at {address}")
     if node[4] != 1:
         raise UnsupportedLayoutError(f"a symbol table node of version {node[4]}")
-    size = start + number(node, 6, 2) * _entry_layout(space).size
+    size = start + number(node, 6, 2) * _entry_layout(space.length_bytes, space.offset_bytes).size
     if size > len(node):
         node = space.read(address, size)
     return node[start:size]
@@ -139,8 +120,9 @@ def _likely(space: AddressSpace, address: int, least: int, likely: int) -> memor
     return space.read(address, max(least, min(likely, space.image.size - space.base - address)))
 
 
-def _entry_layout(space: AddressSpace) -> struct.Struct:
-    return struct.Struct(f"<{_code(space.length_bytes)}{_code(space.offset_bytes)}I4x16s")
+@cache
+def _entry_layout(length_bytes: int, offset_bytes: int) -> struct.Struct:
+    return struct.Struct(f"<{_code(length_bytes)}{_code(offset_bytes)}I4x16s")
 
 
 def _code(n_bytes: int) -> str:

@@ -72,7 +72,11 @@ class Pages:
             if once:
                 return memoryview(self._fetch([(start, stop)])[0])
             first = numbers.start * page_bytes
-            self.hold(first, self._fetch([(first, min(numbers.stop * page_bytes, self._size))])[0])
+            body = self._fetch([(first, min(numbers.stop * page_bytes, self._size))])[0]
+            if len(numbers) == 1:
+                self._pages[numbers.start] = page = memoryview(body)
+                return page[start - first : stop - first]
+            self.hold(first, body)
         first = numbers.start * page_bytes
         if len(numbers) == 1:
             return self._pages[numbers.start][start - first : stop - first]

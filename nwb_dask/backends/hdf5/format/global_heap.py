@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
-
-import numpy as np
 
 from nwb_dask.backends.hdf5.format.space import AddressSpace, gather
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
@@ -26,11 +23,6 @@ _KEPT_BYTES = 16 << 20
 """Memory for collections that are remembered, about."""
 _PLACE_BYTES = 192
 """Memory for the place of one object, about."""
-_Finish = Callable[[list[bytes]], list[bytes]]
-"""Makes values of what elements hold."""
-
-_MANY = 64
-"""So many elements are worth the while of numpy."""
 _CODES = {2: "H", 4: "I", 8: "Q"}
 
 
@@ -54,17 +46,6 @@ class _Collection:
         return len(self.data) + _PLACE_BYTES * len(self.places)
 
 
-class _Group(NamedTuple):
-    """Elements whose values are in one collection; three lists of one length."""
-
-    elements: list[int]
-    """Which they are."""
-    indexes: list[int]
-    """Their objects."""
-    sizes: list[int]
-    """Bytes of each."""
-
-
 class GlobalHeap:
     """The global heap of one file; remembers the collections that were used last.
 
@@ -82,9 +63,6 @@ class GlobalHeap:
         self._kept: dict[int, _Collection] = {}
         self._kept_bytes = 0
         self._element = struct.Struct(f"<I{offset}I")
-        self._fields = np.dtype(
-            [("count", "<u4"), ("address", f"<u{space.offset_bytes}"), ("index", "<u4")],
-        )
         self._length = struct.Struct(f"<{length}")
         self._object = struct.Struct(f"<HHI{length}")
         # libhdf5 rounds up both headers, which matters where lengths are shorter than 8 bytes.
@@ -108,7 +86,7 @@ class GlobalHeap:
             begin, stored = known.places.get(index, (0, 0)) if known is not None else (0, 0)
             if known is not None and 0 < count <= stored:
                 return _until_zero([known.data[begin : begin + count]])
-        return self._values(ids, n, 1, _until_zero)
+        return _until_zero(self.items(ids, n, 1))
 
     def items(self, ids: bytes | memoryview, n: int, item_bytes: int) -> list[bytes]:
         """Return the values of `n` elements of variable length; that of a null element is empty.
@@ -129,7 +107,13 @@ class GlobalHeap:
         MalformedFileError
             If an element leads to nothing, or claims more than there is, or a collection is damaged.
         """
-        return self._values(ids, n, item_bytes, list)
+        if len(ids) != n * self.element_bytes:
+            raise MalformedFileError(f"damaged: {n} elements of variable length in {len(ids)} bytes")
+        wanted: dict[int, dict[int, int]] = {}
+        for count, address, index in self._element.iter_unpack(ids):
+            if count and address:
+                wanted.setdefault(address, {})[index] = count * item_bytes
+        return self._cut(ids, item_bytes, self._collections(wanted) if wanted else {})
 
     def object(self, address: int, index: int) -> memoryview:
         """Return one object, such as the selection of a region reference; raises as `items`."""
@@ -137,50 +121,48 @@ class GlobalHeap:
         begin, size = collection.places[index]
         return memoryview(collection.data)[begin : begin + size]
 
-    def _values(self, ids: bytes | memoryview, n: int, item_bytes: int, finish: _Finish) -> list[bytes]:
-        if len(ids) != n * self.element_bytes:
-            raise MalformedFileError(f"damaged: {n} elements of variable length in {len(ids)} bytes")
-        out = [b""] * n
-        groups = (self._many_grouped if n >= _MANY else self._grouped)(ids, item_bytes)
-        wanted = {address: dict(zip(group.indexes, group.sizes, strict=True)) for address, group in groups.items()}
-        collections = self._collections(wanted) if wanted else {}
-        for address, group in groups.items():
-            values = _cut(collections[address], group, finish)
-            for at, value in zip(group.elements, values, strict=True):
-                out[at] = value
+    def _cut(self, ids: bytes | memoryview, item_bytes: int, collections: Mapping[int, _Collection]) -> list[bytes]:
+        """Return the bytes of each element, out of collections that have them all."""
+        left = sum([collection.size for collection in collections.values()])
+        out: list[bytes] = []
+        for count, address, index in self._element.iter_unpack(ids):
+            if not count or not address:
+                out.append(b"")
+                continue
+            collection, size = collections[address], count * item_bytes
+            begin, stored = collection.places[index]
+            if stored < size:
+                raise MalformedFileError(f"damaged: {size} bytes are wanted of an object of {stored} in a global heap")
+            left -= size
+            if left < 0:
+                return self._cut_shared(ids, item_bytes, collections)
+            out.append(collection.data[begin : begin + size])
         return out
 
-    def _grouped(self, ids: bytes | memoryview, item_bytes: int) -> dict[int, _Group]:
-        """Return the elements that are not null, by the address of their collection."""
-        groups: dict[int, _Group] = {}
-        for at, (count, address, index) in enumerate(self._element.iter_unpack(ids)):
-            if count and address:
-                group = groups.setdefault(address, _Group([], [], []))
-                group.elements.append(at)
-                group.indexes.append(index)
-                group.sizes.append(count * item_bytes)
-        return groups
+    def _cut_shared(
+        self, ids: bytes | memoryview, item_bytes: int, collections: Mapping[int, _Collection]
+    ) -> list[bytes]:
+        """Return what `_cut` does; elements that share an object share its bytes too.
 
-    def _many_grouped(self, ids: bytes | memoryview, item_bytes: int) -> dict[int, _Group]:
-        """Return what `_grouped` does; faster for many elements, slower for few."""
-        fields = np.frombuffer(ids, self._fields)
-        elements = np.flatnonzero((fields["count"] != 0) & (fields["address"] != 0))
-        if not len(elements):
-            return {}
-        addresses = fields["address"][elements]
-        if (addresses[1:] < addresses[:-1]).any():
-            order = np.argsort(addresses, kind="stable")
-            elements, addresses = elements[order], addresses[order]
-        firsts = np.concatenate(([0], np.flatnonzero(addresses[1:] != addresses[:-1]) + 1))
-        known = fields[elements]
-        at, indexes = elements.tolist(), known["index"].tolist()
-        sizes = (known["count"].astype(np.uint64) * np.uint64(item_bytes)).tolist()
-        return {
-            address: _Group(at[start:stop], indexes[start:stop], sizes[start:stop])
-            for address, start, stop in zip(
-                addresses[firsts].tolist(), firsts.tolist(), [*firsts[1:].tolist(), len(at)], strict=True
-            )
-        }
+        So a small file cannot fill the memory.
+        """
+        left = sum([collection.size for collection in collections.values()])
+        known: dict[tuple[int, int, int], bytes] = {}
+        out: list[bytes] = []
+        for element in self._element.iter_unpack(ids):
+            count, address, index = element
+            value = known.get(element) if count and address else b""
+            if value is None:
+                collection, size = collections[address], count * item_bytes
+                begin, stored = collection.places[index]
+                left -= size
+                if stored < size or left < 0:
+                    raise MalformedFileError(
+                        "damaged: values of variable length are larger than the heap that holds them"
+                    )
+                known[element] = value = collection.data[begin : begin + size]
+            out.append(value)
+        return out
 
     def _collections(self, wanted: Mapping[int, Mapping[int, int]]) -> dict[int, _Collection]:
         """Return collections by address, with the objects that are wanted of each.
@@ -272,27 +254,13 @@ class GlobalHeap:
         return _Collection(data, size, places, end)
 
 
-def _cut(collection: _Collection, group: _Group, finish: _Finish) -> Iterable[bytes]:
-    """Return the values of a collection's elements."""
-    data = collection.data
-    places = [collection.places[index] for index in group.indexes]
-    for (_, stored), size in zip(places, group.sizes, strict=True):
-        if stored < size:
-            raise MalformedFileError(f"damaged: {size} bytes are wanted of an object of {stored} in a global heap")
-    spans = [(begin, begin + size) for (begin, _), size in zip(places, group.sizes, strict=True)]
-    if len(set(group.indexes)) == len(spans):
-        return finish([data[begin:end] for begin, end in spans])
-    # Elements that share an object share its bytes too: a small file cannot fill the memory.
-    distinct = list(set(spans))
-    if sum(end - begin for begin, end in distinct) > collection.size:
-        raise MalformedFileError("damaged: values of variable length are larger than the heap that holds them")
-    known = dict(zip(distinct, finish([data[begin:end] for begin, end in distinct]), strict=True))
-    return map(known.__getitem__, spans)
-
-
 def _until_zero(texts: list[bytes]) -> list[bytes]:
+    distinct = dict.fromkeys(texts)
     # Few files have zeros in texts, and a search in all of them at once is fast.
-    return [text.partition(b"\0")[0] for text in texts] if b"\0" in b"".join(texts) else texts
+    if b"\0" not in b"".join(distinct):
+        return texts
+    ended = {text: text.partition(b"\0")[0] for text in distinct}
+    return [ended[text] for text in texts]
 
 
 def _aligned(n_bytes: int) -> int:

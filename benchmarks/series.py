@@ -15,18 +15,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environments import ROOT, describe_machine, ensure_environment
+from benchmarks.contestants import Contestant, Program, start
+from benchmarks.environments import describe_machine
 from benchmarks.peers.series_contest import ACTIONS, Action, Question
 from benchmarks.series_goals import BY_HAND, OURS, Measurement, find_faults, format_goals, format_table
 from benchmarks.series_sessions import SAMPLED, STAMPED, START, ensure_copies, ensure_small
@@ -43,18 +42,6 @@ N_CHECK = 5
 """Sessions of the action ``many`` with `--check`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A contestant's program and the environment that it runs in."""
-
-    title: str
-    module: str
-    environment: str | None = None
-    """Stem of its requirements in ``benchmarks/peers``; None for the environment of nwb_dask itself."""
-    most: int = N_MANY
-    """Opens so many of many sessions; its seconds are scaled to all."""
-
-
 PROGRAMS = (
     Program(BY_HAND, "series_h5py"),
     Program(OURS, "series_nwb_dask"),
@@ -66,48 +53,8 @@ PROGRAMS = (
 """The first is what the others are compared with."""
 
 
-class Contestant:
-    """A running program that answers one request at a time."""
-
-    def __init__(self, program: Program, process: subprocess.Popen[str]) -> None:
-        self.program = program
-        self._process = process
-        hello = self._answer()
-        self.ways: dict[str, list[Action]] = hello["ways"]
-        self.versions: dict[str, str] = hello["versions"]
-
-    def run(self, way: str, action: Action, question: Question) -> dict[str, Any]:
-        """Run one action once and return its seconds and its answer, or its error."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"way": way, "action": action, **asdict(question)}) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            message = f"{self.program.title} ended without an answer; see its messages above"
-            raise RuntimeError(message)
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-
-@contextmanager
-def start(program: Program) -> Iterator[Contestant]:
-    """Start `program` with its imports done, and end it with the context."""
-    python = sys.executable if program.environment is None else ensure_environment(program.environment)
-    # Two processes are two cores: no library is to start threads of its own for arithmetic.
-    environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-    command = [python, "-m", f"benchmarks.peers.{program.module}"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
-    ) as process:
-        try:
-            yield Contestant(program, process)
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
+ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+"""Two processes are two cores: no library is to start threads of its own for arithmetic."""
 
 
 @dataclass(slots=True)
@@ -126,7 +73,9 @@ class Bench:
         A first round is not counted: it does the imports that come with the first use. Each round reads another copy.
         The order turns by one from round to round, so that nobody always runs after the same neighbour.
         """
-        turns = [(one, way) for one in self.contestants for way, actions in one.ways.items() if action in actions]
+        turns = [
+            (one, way) for one in self.contestants for way, actions in one.hello["ways"].items() if action in actions
+        ]
         found = {way: Measurement(way, action) for _, way in turns}
         right: dict[int, dict[str, Any]] = {}
         for number in range(rounds + 1):
@@ -135,14 +84,14 @@ class Bench:
                 if measurement.error:
                     continue
                 question = self._question(action, number, contestant.program.most)
-                answer = contestant.run(way, action, question)
+                answer = _ask(contestant, way, action, question)
                 if "error" in answer:
                     measurement.error = answer["error"]
                     continue
                 n_files = len(question.files)
                 if n_files not in right:
                     # Every copy, and so every round, has the same answer.
-                    right[n_files] = self.contestants[0].run(BY_HAND, action, question)["answer"]
+                    right[n_files] = _ask(self.contestants[0], BY_HAND, action, question)["answer"]
                 measurement.compare(answer["answer"], right[n_files])
                 if number > 0:
                     scale = len(self.many) / n_files if action == "many" else 1.0
@@ -153,12 +102,17 @@ class Bench:
             print(f"{ACTIONS[action]}, {measurement.way}: {measurement.summary}", file=sys.stderr)
         self.measured += found.values()
 
-    def _question(self, action: Action, number: int, most: int) -> Question:
+    def _question(self, action: Action, number: int, most: int | None) -> Question:
         files = self.many[:most] if action == "many" else [self.copies[number]]
         series = STAMPED if action.endswith("_stamped") else SAMPLED
         # Between two samples, so that no rounding decides.
         start = START + 10.0001
         return Question([str(file) for file in files], series, start_time=start, stop_time=start + SLICE_SECONDS)
+
+
+def _ask(contestant: Contestant, way: str, action: Action, question: Question) -> dict[str, Any]:
+    """Run one action once; return its seconds and its answer, or its error."""
+    return contestant.ask({"way": way, "action": action, **asdict(question)})
 
 
 def run(actions: Sequence[Action], *, only: Sequence[str], n_many: int, is_check: bool) -> tuple[Bench, dict[str, str]]:
@@ -168,10 +122,10 @@ def run(actions: Sequence[Action], *, only: Sequence[str], n_many: int, is_check
     many = ensure_small(n_many) if "many" in actions else []
     with ExitStack() as stack:
         programs = [program for program in PROGRAMS if not only or program.title in (*only, BY_HAND)]
-        bench = Bench([stack.enter_context(start(program)) for program in programs], copies, many)
+        bench = Bench([stack.enter_context(start(program, ENVIRONMENT)) for program in programs], copies, many)
         for action, count in rounds.items():
             bench.measure(action, count)
-    versions = {f"{one.program.title}: {name}": v for one in bench.contestants for name, v in one.versions.items()}
+    versions = {name: version for one in bench.contestants for name, version in one.versions.items()}
     return bench, versions
 
 
@@ -182,7 +136,7 @@ def save(stem: Path, bench: Bench, versions: dict[str, str], tables: str) -> Non
         "machine": describe_machine(),
         "versions": versions,
         "sessions_of_many": len(bench.many),
-        "sessions_opened": {one.program.title: min(one.program.most, len(bench.many)) for one in bench.contestants},
+        "sessions_opened": {one.program.title: len(bench.many[: one.program.most]) for one in bench.contestants},
         "measurements": [measurement.record() for measurement in bench.measured],
     }
     stem.with_name(f"{stem.name}.json").write_text(json.dumps(record, indent=1) + "\n")

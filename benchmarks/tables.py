@@ -12,18 +12,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from benchmarks.environments import ROOT, describe_machine, ensure_environment
+from benchmarks.contestants import Contestant, Program, start
+from benchmarks.environments import describe_machine
 from benchmarks.parquet_copies import ensure_parquet
 from benchmarks.peers.contest import QUERIES, Query
 from benchmarks.sessions import LAYOUTS, WORK, Recipe, ensure_sessions
@@ -34,18 +32,6 @@ BY_HAND = "h5py by hand"
 PEER = "lazynwb"
 READ_TABLE = "nwb_dask read_table"
 DASK = "nwb_dask dask"
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A contestant's program and the environment that it runs in."""
-
-    title: str
-    module: str
-    environment: str | None = None
-    """Stem of its requirements in ``benchmarks/peers``; None for the environment of nwb_dask itself."""
-    slow: bool = False
-    """Takes part in the first rounds only: it needs seconds where the others need milliseconds."""
 
 
 PROGRAMS = (
@@ -99,51 +85,7 @@ class Timing:
         return statistics.median(self.seconds)
 
 
-class Contestant:
-    """A running program that answers one request at a time."""
-
-    def __init__(self, program: Program, process: subprocess.Popen[str]) -> None:
-        self.program = program
-        self._process = process
-        hello = self._answer()
-        self.ways: list[str] = hello["ways"]
-        self.versions: dict[str, str] = hello["versions"]
-
-    def title(self, way: str) -> str:
-        """Return what the way is called in the results."""
-        return f"{self.program.title} {way}"
-
-    def run(self, way: str, query: Query, files: list[str]) -> dict[str, Any]:
-        """Run one query once and return its seconds, number of rows and digest."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"way": way, "query": query, "files": files}) + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            message = f"{self.program.title} ended without an answer; see its messages above"
-            raise RuntimeError(message)
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-
-@contextmanager
-def start(program: Program) -> Iterator[Contestant]:
-    """Start `program` with its imports done, and end it with the context."""
-    python = sys.executable if program.environment is None else ensure_environment(program.environment)
-    environment = os.environ | {"LAZYNWB_CATALOG_CACHE_PATH": str(WORK / "lazynwb" / "catalog.sqlite")}
-    command = [python, "-m", f"benchmarks.peers.{program.module}"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment
-    ) as process:
-        try:
-            yield Contestant(program, process)
-        finally:
-            assert process.stdin is not None
-            process.stdin.close()
+ENVIRONMENT = {"LAZYNWB_CATALOG_CACHE_PATH": str(WORK / "lazynwb" / "catalog.sqlite")}
 
 
 def measure(contestants: list[Contestant], files: list[str], *, rounds: int, slow_rounds: int) -> list[Timing]:
@@ -152,9 +94,9 @@ def measure(contestants: list[Contestant], files: list[str], *, rounds: int, slo
     A first round warms the page cache and is not counted. The order turns by one from round to round, so that
     nobody always runs after the same neighbour.
     """
-    turns = [(contestant, way) for contestant in contestants for way in contestant.ways]
+    turns = [(contestant, way) for contestant in contestants for way in contestant.hello["ways"]]
     timings = {
-        (contestant.title(way), query): Timing(contestant.title(way), query)
+        (_title(contestant, way), query): Timing(_title(contestant, way), query)
         for query in QUERIES
         for contestant, way in turns
     }
@@ -162,10 +104,10 @@ def measure(contestants: list[Contestant], files: list[str], *, rounds: int, slo
         turns = turns[1:] + turns[:1]
         for query in QUERIES:
             for contestant, way in turns:
-                timing = timings[contestant.title(way), query]
+                timing = timings[_title(contestant, way), query]
                 if contestant.program.slow and round_number > slow_rounds:
                     continue
-                answer = contestant.run(way, query, files)
+                answer = contestant.ask({"way": way, "query": query, "files": files})
                 timing.rows = answer["rows"]
                 timing.digests.add(answer["digest"])
                 if round_number > 0:
@@ -173,6 +115,10 @@ def measure(contestants: list[Contestant], files: list[str], *, rounds: int, slo
                     timing.cpu_seconds.append(answer["cpu_seconds"])
         print(f"round {round_number} of {rounds}", file=sys.stderr)
     return list(timings.values())
+
+
+def _title(contestant: Contestant, way: str) -> str:
+    return f"{contestant.program.title} {way}"
 
 
 def find_wrong(timings: Iterable[Timing]) -> list[str]:
@@ -236,9 +182,9 @@ def run(recipe: Recipe, *, rounds: int, slow_rounds: int, only: list[str]) -> tu
         ensure_parquet(files, table)
     with ExitStack() as stack:
         programs = [program for program in PROGRAMS if not only or program.title in (*only, BY_HAND)]
-        contestants = [stack.enter_context(start(program)) for program in programs]
+        contestants = [stack.enter_context(start(program, ENVIRONMENT)) for program in programs]
         timings = measure(contestants, [str(file) for file in files], rounds=rounds, slow_rounds=slow_rounds)
-        versions = {f"{c.program.title}: {name}": v for c in contestants for name, v in c.versions.items()}
+        versions = {name: version for one in contestants for name, version in one.versions.items()}
     return timings, versions
 
 

@@ -10,8 +10,9 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
+from nwb_dask.backends import File
 from nwb_dask.errors import NWBDaskError, SourceChangedError
-from nwb_dask.index import Url
+from nwb_dask.index import Source, Url
 from nwb_dask.model import NWB_PATH, PATH_COLUMNS, TABLE_PATH, Column, Field
 from nwb_dask.plan import Partition, Piece
 from nwb_dask.plan.ragged import Spans, rows_of_spans
@@ -45,6 +46,8 @@ class OpenPiece:
         self.piece = piece
         self._kept = kept
         self._partition = partition
+        self._source = Source(piece.url, piece.identity)
+        self._file: File | None = None
         self._stack = ExitStack()
 
     @property
@@ -63,15 +66,19 @@ class OpenPiece:
         return np.array([[self.piece.start, self.piece.stop]], np.int64)
 
     def __enter__(self) -> Self:
-        """Open the file and look the table up."""
+        """Open the file and look the table up, unless all that may be asked for was read already."""
         piece, partition = self.piece, self._partition
         access = partition.access if isinstance(partition.access, Access) else Access()
         wanted = {f.name for f in (*partition.fields, *partition.predicate_fields)} - _PATHS
+        known = None if self._kept is None else self._kept.table(self._source, piece.table, wanted)
+        if known is not None:
+            self._table = known
+            return self
         try:
-            self._file = self._stack.enter_context(open_source(piece.url, access, piece.identity))
-            self._table = describe_table(self._file, piece.table, names=wanted, resolve=partition.resolve, prepare=True)
+            self._file = file = self._stack.enter_context(open_source(piece.url, access, piece.identity))
+            self._table = describe_table(file, piece.table, names=wanted, resolve=partition.resolve, prepare=True)
             columns = [column for name, column in self._table.columns.items() if name in wanted and not column.problem]
-            self._file.prepare(entry for column in columns for entry in column.entries)
+            file.prepare(entry for column in columns for entry in column.entries)
         except NWBDaskError as error:
             self._stack.close()
             raise error.at(url=piece.name, path=piece.table) from error.__cause__
@@ -89,9 +96,9 @@ class OpenPiece:
         """Return each of `fields` at `rows` (numbers in the table, not in the piece), in the type of the field."""
         n_rows = int((rows[:, 1] - rows[:, 0]).sum())
         stored = {field.name: column for field in fields if (column := self._stored(field, n_rows)) is not None}
-        file = self._file if self._kept is None else self._kept.over(self._file)
+        kept = (self._kept or KeptValues()).over(self._source, self._file)
         try:
-            arrays = dict(zip(stored, read_columns(file, [(one, rows) for one in stored.values()]), strict=True))
+            arrays = dict(zip(stored, read_columns(kept, [(one, rows) for one in stored.values()]), strict=True))
             return [
                 conform(arrays[field.name], field) if field.name in stored else self._made(field, rows, n_rows)
                 for field in fields
@@ -100,8 +107,9 @@ class OpenPiece:
             raise error.at(url=self.piece.name, path=self.piece.table) from error.__cause__
 
     def rest(self) -> None:
-        """Let go of the file until it is read again."""
-        self._file.close()
+        """Let go of what libhdf5 holds of the file until it is read again."""
+        if self._file is not None:
+            self._file.close()
 
     def _stored(self, field: Field, n_rows: int) -> Column | None:
         """Return the column to read for a field; None where nothing has to be read."""

@@ -64,15 +64,17 @@ def _compound(tid: Any) -> Answer:
         for i in range(tid.get_nmembers())
     ]
     names, halves = [name for name, _, _ in members], [half for _, _, half in members]
+    # h5py has one type for floats of one size, however odd their format is: then no order is told here.
+    orders = {half[2] for half in halves if half[0] == "float"} - {None}
     if (
         names == ["r", "i"]
-        and halves[0] == halves[1]
-        and halves[0][0] == "float"
+        and [half[:2] for half in halves] == 2 * [("float", halves[0][1])]
         and halves[0][1] * 2 in _COMPLEX_BYTES
+        and len(orders) == 1
     ):
         if [offset for _, offset, _ in members] != [0, halves[0][1]]:
             raise ValueError("h5py takes this for complex numbers, wherever the halves are")
-        return ("complex", halves[0][1:3])
+        return ("complex", (halves[0][1], *orders))
     return _laid_out(tid.get_size(), tuple(members))
 
 

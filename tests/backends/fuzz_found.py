@@ -112,6 +112,8 @@ CASES: dict[str, Case] = {
     "an array type with axes of no length": Case("earliest", _complex, _bytes(b"r" + bytes(12), 12, b"\3")),
     "an attribute's name that does not end": Case("latest", _attributes, _bytes(b"attribute 3\0", 11, b"x")),
     "an attribute's name that ends early": Case("latest", _attributes, _bytes(b"attribute 3\0", 4, b"\0")),
+    "attributes with the same name": Case("latest", _attributes, _bytes(b"attribute 3\0", 10, b"2")),
+    "attributes of an old header with the same name": Case("earliest", _attributes, _bytes(b"attribute 3\0", 10, b"2")),
     "a fixed array with the block of another": Case("latest", _two_arrays, _other_block(b"FAHD")),
     "an extensible array with the block of another": Case("latest", _two_growing, _other_block(b"EAHD")),
 }

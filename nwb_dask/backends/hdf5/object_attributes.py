@@ -70,6 +70,10 @@ def read_attributes(
         except MalformedFileError as exc:
             failed[""] = exc.message
             continue
+        if name in values or name in failed:
+            values.pop(name, None)
+            failed[name] = "damaged: there are several attributes of that name"
+            continue
         if names is not None and name not in names:
             values[name] = None
             continue

@@ -176,12 +176,12 @@ def _compound(tid: h5t.TypeCompoundID, depth: int) -> StoredType:
     offsets = [tid.get_member_offset(i) for i in range(len(names))]
     exact = all(member.exact for member in members)
     half = members[0].element
-    if names == ["r", "i"] and half == members[1].element and half.kind == "float" and exact:
+    if names == ["r", "i"] and half == members[1].element and half.kind == "float":
         dtype = half.dtype
         if dtype is not None and dtype.itemsize in (4, 8) and offsets == [0, dtype.itemsize]:
             complex_dtype = np.dtype(f"{dtype.str[0]}c{2 * dtype.itemsize}")
             element = ElementType("complex", complex_dtype, size=complex_dtype.itemsize)
-            return StoredType(element, tid.get_size() == complex_dtype.itemsize)
+            return StoredType(element, exact and tid.get_size() == complex_dtype.itemsize)
     fields = tuple((name, member.element) for name, member in zip(names, members, strict=True))
     formats = [member.element.dtype for member in members]
     if any(dtype is None for dtype in formats):

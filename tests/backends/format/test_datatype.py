@@ -283,6 +283,7 @@ def test_what_does_not_fit_together_is_damaged() -> None:
         (struct.pack("<BBBBIHH", 0x10, 8, 0, 0, 0, 0, 32), "no bytes"),
         (struct.pack("<BBBBI", 0x36, 0, 0, 0, 8), "without fields"),
         (struct.pack("<BBBBI", 0x36, 1, 0, 0, 8) + b"a\0\5" + integer, "past the end of its element"),
+        (struct.pack("<BBBBI", 0x36, 2, 0, 0, 8) + b"a\0\3" + integer + b"b\0\0" + integer, "overlap"),
         (struct.pack("<BBBBI", 0x38, 1, 0, 0, 8) + integer + b"a\0" + bytes(4), "an enumeration of 8 bytes"),
         (struct.pack("<BBBBIBI", 0x3A, 0, 0, 0, 13, 1, 3) + integer, "an array of 12 bytes"),
     ):

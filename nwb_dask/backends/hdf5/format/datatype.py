@@ -6,6 +6,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from itertools import pairwise
 from math import prod
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -234,16 +235,21 @@ def _compound(data: bytes, at: int, head: _Head, depth: int) -> _Read:
         names.append(name)
         offsets.append(offset)
         members.append(member)
+    extents = sorted(zip(offsets, [member.size for member in members], strict=True))
+    if any(start + n_bytes > following for (start, n_bytes), (following, _) in pairwise(extents)):
+        # libhdf5 makes no such type (H5Tinsert).
+        raise MalformedFileError("damaged: fields of a compound overlap")
     return _record(names, offsets, members, size), at
 
 
 def _record(names: list[str], offsets: list[int], members: list[ElementType], size: int) -> ElementType:
     exact = all(member.exact for member in members)
     half = members[0]
-    if names == ["r", "i"] and half == members[1] and half.kind == "float" and exact:
+    if names == ["r", "i"] and half == members[1] and half.kind == "float":
+        # As h5py takes it, however odd the format of the halves is.
         dtype = _complex_dtype(half)
         if dtype is not None and offsets == [0, half.size]:
-            return ElementType("complex", dtype, size=size, exact=size == dtype.itemsize)
+            return ElementType("complex", dtype, size=size, exact=exact and size == dtype.itemsize)
     fields = tuple(zip(names, members, strict=True))
     formats = [member.dtype for member in members]
     packed = None

@@ -4,10 +4,13 @@
 `read_nwb`             a table of many files as a Dask DataFrame (also ``nwb_dask.dataframe``, which
                        is ``dask.dataframe`` with `read_nwb`)
 `read_table`           the same table at once, as a pandas or polars DataFrame or an Arrow table
+`read_metadata`        one row per session: its metadata and its subject's
+`list_paths`           tables and series of many files, each with the files that have it
+`schema`               columns and Arrow types of a table of many files, without reading data
 `open_timeseries`      a TimeSeries as a lazy, chunked, labelled xarray.DataArray; ``xr.open_dataset(source,
                        engine="nwb", group=path)`` and ``xr.open_datatree`` open them too
 `open_sessions`        one series of many files as an xarray.DataTree
-`open_nwb`             look around in one file: tables, series, metadata; reads no data
+`open_nwb`             look around in one file: ``session.units``, ``session.subject.age``; reads no data until asked
 `analysis`             spikes in bins, around events and per condition, over many sessions
 `plot`                 pictures of spikes and series on matplotlib
 `options`              choices for a block of code: engine, deadlines, cache
@@ -31,7 +34,10 @@ if TYPE_CHECKING:
     from nwb_dask import analysis as analysis
     from nwb_dask import plot as plot
     from nwb_dask.adapters.browse import open_nwb as open_nwb
+    from nwb_dask.adapters.contents import list_paths as list_paths
+    from nwb_dask.adapters.contents import schema as schema
     from nwb_dask.adapters.eager import read_table as read_table
+    from nwb_dask.adapters.metadata import read_metadata as read_metadata
     from nwb_dask.adapters.xarray_backend import open_sessions as open_sessions
     from nwb_dask.adapters.xarray_backend import open_timeseries as open_timeseries
     from nwb_dask.dataframe import read_nwb as read_nwb
@@ -56,6 +62,9 @@ __version__ = "0.1.0.dev0"
 _HOMES = {
     "read_nwb": "nwb_dask.dataframe",
     "read_table": "nwb_dask.adapters.eager",
+    "read_metadata": "nwb_dask.adapters.metadata",
+    "list_paths": "nwb_dask.adapters.contents",
+    "schema": "nwb_dask.adapters.contents",
     "open_nwb": "nwb_dask.adapters.browse",
     "open_timeseries": "nwb_dask.adapters.xarray_backend",
     "open_sessions": "nwb_dask.adapters.xarray_backend",

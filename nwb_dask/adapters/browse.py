@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,14 +9,19 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Unpack, overload
 
 from nwb_dask.adapters.eager import Engine, ReadOptions, read_table
+from nwb_dask.adapters.stored import Origin, StoredFields, StoredGroup, StoredTable, near
 from nwb_dask.adapters.tree import describe_row, render_html, render_text
 from nwb_dask.errors import NWBDaskError, PathNotFoundError
 from nwb_dask.index import FileIndex
 from nwb_dask.model import Table, build_table, category_paths, find_tables
 from nwb_dask.model.kinds import RECORDS, table_kind, text_attribute
+from nwb_dask.model.metadata import STANDARD, SUBJECT, session_values
 from nwb_dask.model.table import with_columns
+from nwb_dask.read import read_trusting
 from nwb_dask.read.describe import list_objects, normalize_path
 from nwb_dask.read.opening import open_source
+from nwb_dask.read.records import Record, read_record
+from nwb_dask.read.visit import visit_files
 from nwb_dask.storage import expand_sources, make_access
 
 if TYPE_CHECKING:
@@ -25,13 +29,32 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-_DATES = frozenset({"session_start_time", "timestamps_reference_time", "file_create_date", "date_of_birth"})
-"""Metadata that the NWB core schema defines as ISO 8601 text."""
+_GROUPS = ("acquisition", "analysis", "general", "intervals", "processing", "scratch", "stimulus")
+"""Groups that every NWB file has, even if nothing is in them."""
+
+_TABLES = {
+    "units": "/units",
+    "trials": "/intervals/trials",
+    "epochs": "/intervals/epochs",
+    "invalid_times": "/intervals/invalid_times",
+    "electrodes": "/general/extracellular_ephys/electrodes",
+    "sweep_table": "/general/intracellular_ephys/sweep_table",
+    "intracellular_recordings": "/general/intracellular_ephys/intracellular_recordings",
+}
+"""Tables that pynwb has as attributes of a session."""
+
+_FIELDS = frozenset(key.name for key in STANDARD if key.group != SUBJECT)
+_SUBJECT_FIELDS = frozenset(key.name for key in STANDARD if key.group == SUBJECT)
 
 
 @dataclass(frozen=True)
 class Session:
-    """One NWB file as it stands on disk: what it holds, without the data."""
+    """One NWB file as it stands on disk: what it holds, without the data.
+
+    Tables, groups and metadata are attributes: ``units``, ``trials``, ``electrodes``, ``processing["behavior"]``,
+    ``subject.age``, ``session_id``. What has no such name, or the name of a method, is an item by its path:
+    ``session["/units"]``, and metadata is in `metadata`. No attribute reads data but those that are metadata.
+    """
 
     name: str
     """The file, as given, made absolute."""
@@ -58,10 +81,50 @@ class Session:
 
         Dates are `datetime.datetime` where the text is ISO 8601, and text otherwise. Read when first asked for.
         """
-        found: dict[str, object] = {**self._record("/"), **self._record("/general")}
+        found, subject = session_values(read_trusting(self._record))
         if "/general/subject" in self.contents:
-            found["subject"] = self._record("/general/subject")
+            found["subject"] = MappingProxyType(subject)
         return MappingProxyType(found)
+
+    @property
+    def subject(self) -> StoredFields:
+        """The subject's metadata: ``subject.age``, ``subject["age"]``; empty if the file has none."""
+        return StoredFields(f"/general/subject of {self.name}", _SUBJECT_FIELDS, self._subject)
+
+    @property
+    def units(self) -> StoredTable:
+        """The table ``/units``."""
+        return self._table("units")
+
+    @property
+    def trials(self) -> StoredTable:
+        """The table ``/intervals/trials``."""
+        return self._table("trials")
+
+    @property
+    def electrodes(self) -> StoredTable:
+        """The table ``/general/extracellular_ephys/electrodes``."""
+        return self._table("electrodes")
+
+    @property
+    def acquisition(self) -> StoredGroup:
+        """What was recorded."""
+        return self._group("acquisition")
+
+    @property
+    def processing(self) -> StoredGroup:
+        """What was computed, by module: ``processing["behavior"]``."""
+        return self._group("processing")
+
+    @property
+    def intervals(self) -> StoredGroup:
+        """Tables of intervals of time."""
+        return self._group("intervals")
+
+    @property
+    def stimulus(self) -> StoredGroup:
+        """What was shown, in ``presentation`` and ``templates``."""
+        return self._group("stimulus")
 
     @overload
     def read(self, table: str, engine: Literal["pandas"] = ..., **options: Unpack[ReadOptions]) -> pd.DataFrame: ...
@@ -76,19 +139,56 @@ class Session:
         options.setdefault("storage_options", self.storage_options)
         return read_table(self.source, table, engine, **options)
 
-    def __getitem__(self, path: str) -> Table:
-        """Return the description of the table at `path`: rows, columns and their types.
+    def describe(self) -> dict[str, object]:
+        """Return the file's name, its metadata, and what each table and series has; reads the metadata."""
+        return {
+            "file": self.name,
+            "nwb_version": self.nwb_version,
+            "metadata": {**self.metadata, "subject": dict(self._subject())},
+            "tables": {path: self._stored(path).describe() for path in self.tables},
+            "series": {path: self._stored(path).describe() for path in self.series},
+        }
+
+    def __getitem__(self, path: str) -> StoredTable:
+        """Return the table or series at `path`: rows, columns and their types; it reads when asked to.
 
         Raises
         ------
         PathNotFoundError
             If there is none.
         """
-        try:
-            return self.contents[normalize_path(path)]
-        except KeyError:
-            message = f"no table {path!r}; the tables are {', '.join(self.contents)}"
-            raise PathNotFoundError(message, url=self.name, path=path) from None
+        found = normalize_path(path)
+        if found in self.contents:
+            return self._stored(found)
+        message = f"no table {path!r}; the tables are {', '.join(self.contents)}"
+        raise PathNotFoundError(message, url=self.name, path=path)
+
+    def __getattr__(self, name: str) -> object:
+        """Return a table, a group or a field of the metadata; None for a field of the schema that the file lacks."""
+        # Not while it is put together, as by `copy`: there is nothing to look in yet.
+        if name.startswith("_") or "contents" not in self.__dict__ or name in self.__dataclass_fields__:
+            raise AttributeError(name)
+        if name in _TABLES:
+            return self._table(name)
+        if f"/{name}" in self.contents and name != "general":
+            return self._stored(f"/{name}")
+        if name in _GROUPS or any(path.startswith(f"/{name}/") for path in self.contents):
+            return self._group(name)
+        if name in self._field_names():
+            return self.metadata.get(name)
+        known = [one for one in dir(self) if not one.startswith("_")]
+        raise AttributeError(f"nothing called {name!r} in {self.name}; {near(name, known, 'names')}")
+
+    def __dir__(self) -> list[str]:
+        """List what the file has too, for completion; reads nothing."""
+        top = {path.split("/")[1] for path in self.contents if path != "/"}
+        here = {name for name, path in _TABLES.items() if path in self.contents}
+        absent = {name for name in _TABLES if name not in here}
+        names = {*super().__dir__(), *top, *here, *_GROUPS, *self._field_names()}
+        return sorted(name for name in names - absent if name.isidentifier())
+
+    def _ipython_key_completions_(self) -> list[str]:
+        return list(self.contents)
 
     def __repr__(self) -> str:
         """Draw the file as a tree."""
@@ -103,12 +203,34 @@ class Session:
     def _rows(self) -> dict[str, str]:
         return {path: describe_row(table) for path, table in self.contents.items()}
 
-    def _record(self, path: str) -> dict[str, object]:
-        if path not in self.contents or not self.contents[path].columns:
-            return {}
-        readable = [name for name, column in self.contents[path].columns.items() if not column.problem]
-        row = self.read(path, "arrow", columns=readable, include_path_columns=False).to_pylist()[0]
-        return {name: _parsed(value) if name in _DATES else value for name, value in row.items()}
+    def _origin(self) -> Origin:
+        return Origin(self.name, self.source, self.storage_options)
+
+    def _stored(self, path: str) -> StoredTable:
+        return StoredTable(self._origin(), self.contents[path])
+
+    def _table(self, name: str) -> StoredTable:
+        if _TABLES[name] not in self.contents:
+            raise AttributeError(f"no table {_TABLES[name]} in {self.name}; the tables are {', '.join(self.tables)}")
+        return self._stored(_TABLES[name])
+
+    def _group(self, name: str) -> StoredGroup:
+        return StoredGroup(self._origin(), f"/{name}", self.contents)
+
+    def _field_names(self) -> frozenset[str]:
+        groups = [self.contents[path] for path in ("/", "/general") if path in self.contents]
+        return _FIELDS.union(*(group.columns for group in groups)) if groups else _FIELDS
+
+    def _subject(self) -> Mapping[str, object]:
+        found = self.metadata.get("subject", {})
+        return found if isinstance(found, Mapping) else {}
+
+    def _record(self) -> Record:
+        access = make_access(self.storage_options)
+        found, _ = visit_files(
+            expand_sources(self.source, access), access, lambda _, file: read_record(file), skip_corrupt=False
+        )
+        return found[0][1]
 
 
 def open_nwb(source: object, *, storage_options: Mapping[str, object] | None = None) -> Session:
@@ -161,12 +283,3 @@ def _table(index: FileIndex, path: str) -> Table:
                 prefix = category.rpartition("/")[2]
                 table = with_columns(table, prefix, build_table(index, category), n_rows=table.n_rows)
     return replace(table, kind=table_kind(index, path) or table.kind)
-
-
-def _parsed(value: object) -> object:
-    if isinstance(value, list):
-        return [_parsed(item) for item in value]
-    try:
-        return datetime.datetime.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        return value

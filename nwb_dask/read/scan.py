@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from typing import Literal
 
 from nwb_dask.backends import File
-from nwb_dask.errors import (
-    MalformedFileError,
-    NWBDaskError,
-    PathNotFoundError,
-    SourceNotFoundError,
-)
+from nwb_dask.errors import PathNotFoundError
 from nwb_dask.model import PATH_COLUMNS, TABLE_INDEX, Table, parse_type
 from nwb_dask.plan.assemble import Found, Wish, assemble_scan
 from nwb_dask.plan.scan import Scan
 from nwb_dask.plan.split import parse_bytes
-from nwb_dask.read.concurrently import each_of
 from nwb_dask.read.describe import describe_table, list_tables, match_tables
 from nwb_dask.read.kept import KeptValues
 from nwb_dask.read.opening import open_source
-from nwb_dask.read.warn import warn_skipped
+from nwb_dask.read.visit import visit_files
 from nwb_dask.storage import Access, Named, expand_sources, make_access
 
 _N_SUGGESTING = 8
@@ -36,18 +31,7 @@ class _Request:
     tables: tuple[str, ...]
     names: frozenset[str] | None
     resolve: tuple[str, ...] | bool
-    access: Access
-    skip_corrupt: bool
     kept: KeptValues | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What came of one file: its tables, or why it is left out."""
-
-    found: Found | None = None
-    reason: str = ""
-    is_missing: bool = False
 
 
 def scan_sources(
@@ -93,16 +77,12 @@ def scan_sources(
     wanted, extra = None if columns is None else checked_names("columns", columns), checked_names("index", extra)
     names = None if wanted is None else frozenset((*wanted, *extra)) - frozenset(PATH_COLUMNS)
     chosen = resolve if isinstance(resolve, bool) else checked_names("resolve", resolve)
-    request = _Request(tables, names, chosen, access, errors == "skip", kept)
-    named = expand_sources(source, access)
-    outcomes = _describe_all(named, request)
-    skipped = tuple((n.name, o.reason) for n, o in zip(named, outcomes, strict=True) if o.reason)
-    found = [o.found for o in outcomes if o.found is not None]
+    request = _Request(tables, names, chosen, kept)
+    visited, skipped = visit_files(
+        expand_sources(source, access), access, partial(_describe, request), skip_corrupt=errors == "skip"
+    )
+    found = [one for _, one in visited]
     label = tables[0] if len(tables) == 1 else ", ".join(tables)
-    if not found:
-        raise _nothing_left(outcomes, skipped)
-    if skipped:
-        warn_skipped(skipped, len(named))
     lacking = [one for one in found if not one.tables]
     if lacking and (missing_table == "raise" or len(lacking) == len(found)):
         raise _no_table(label, lacking, found, access)
@@ -118,12 +98,6 @@ def scan_sources(
         chosen,
     )
     return assemble_scan([one for one in found if one.tables], wish, skipped=skipped, access=access)
-
-
-def _nothing_left(outcomes: Sequence[_Outcome], skipped: Sequence[tuple[str, str]]) -> NWBDaskError:
-    message = f"none of {len(skipped)} files could be read; the first is left out because: {skipped[0][1]}"
-    kind = SourceNotFoundError if all(one.is_missing for one in outcomes) else MalformedFileError
-    return kind(message, url=skipped[0][0])
 
 
 def checked_names(option: str, value: object) -> tuple[str, ...]:
@@ -161,28 +135,16 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(message)
 
 
-def _describe_all(named: Sequence[Named], request: _Request) -> list[_Outcome]:
-    return each_of(named, lambda one: _describe_one(one, request))
-
-
-def _describe_one(named: Named, request: _Request) -> _Outcome:
-    try:
-        with open_source(named.url, request.access) as file:
-            paths = dict.fromkeys(path for table in request.tables for path in match_tables(file, table))
-            tables = []
-            for path in paths:
-                described = _table_or_none(file, path, request)
-                if described is not None:
-                    tables.append(described)
-                    if request.kept is not None:
-                        request.kept.keep(file, described)
-            return _Outcome(Found(file.source, named.name, named.typed, tuple(tables)))
-    except (MalformedFileError, SourceNotFoundError) as error:
-        if request.skip_corrupt:
-            return _Outcome(reason=error.message, is_missing=isinstance(error, SourceNotFoundError))
-        raise error.at(url=named.name) from error.__cause__
-    except NWBDaskError as error:
-        raise error.at(url=named.name) from error.__cause__
+def _describe(request: _Request, named: Named, file: File) -> Found:
+    paths = dict.fromkeys(path for table in request.tables for path in match_tables(file, table))
+    tables = []
+    for path in paths:
+        described = _table_or_none(file, path, request)
+        if described is not None:
+            tables.append(described)
+            if request.kept is not None:
+                request.kept.keep(file, described)
+    return Found(file.source, named.name, named.typed, tuple(tables))
 
 
 def _table_or_none(file: File, path: str, request: _Request) -> Table | None:

@@ -1,0 +1,120 @@
+"""`read_metadata`: one row per session, with what describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, overload
+
+from nwb_dask.adapters.eager import Engine
+from nwb_dask.model.metadata import Trouble, metadata_table
+from nwb_dask.read import check_choice, read_trusting, warn_user
+from nwb_dask.read.records import Record, read_record
+from nwb_dask.read.visit import visit_files
+from nwb_dask.storage import expand_sources, make_access
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
+
+_N_SHOWN = 3
+
+
+class MetadataOptions(TypedDict, total=False):
+    """Options of `read_metadata`, described there."""
+
+    storage_options: Mapping[str, object] | None
+    errors: Literal["raise", "skip"]
+    parse_dates: bool
+
+
+@overload
+def read_metadata(
+    source: object, engine: Literal["pandas"] = ..., **options: Unpack[MetadataOptions]
+) -> pd.DataFrame: ...
+@overload
+def read_metadata(source: object, engine: Literal["polars"], **options: Unpack[MetadataOptions]) -> pl.DataFrame: ...
+@overload
+def read_metadata(source: object, engine: Literal["arrow"], **options: Unpack[MetadataOptions]) -> pa.Table: ...
+def read_metadata(
+    source: object,
+    engine: Engine = "pandas",
+    *,
+    storage_options: Mapping[str, object] | None = None,
+    errors: Literal["raise", "skip"] = "raise",
+    parse_dates: bool = True,
+) -> pd.DataFrame | pl.DataFrame | pa.Table:
+    """Return what describes each session: one row per file, in source order.
+
+    Each file is opened once, many remote ones at a time, and only small values of its root, ``/general`` and
+    ``/general/subject`` are read.
+
+    Parameters
+    ----------
+    source : path, URL, list of them, glob or folder
+        Which files.
+    engine : {"pandas", "polars", "arrow"}
+        What to return.
+    storage_options : mapping, optional
+        Credentials and endpoints, by the names of s3fs or obstore.
+    errors : {"raise", "skip"}
+        Files that are corrupt or missing: an error, or left out with one warning that lists them.
+    parse_dates : bool
+        Whether dates are moments in UTC, with microseconds. Text that is no ISO 8601 date is then null, and text
+        without an offset is taken as UTC; a warning names the files of both. A day without a time is its first moment
+        in UTC. With False, dates stay the text of the file.
+
+    Returns
+    -------
+    pandas.DataFrame, polars.DataFrame or pyarrow.Table
+        ``_nwb_path`` comes first, then the fields that the NWB core schema names, whether a file has them or not, then
+        others that some file has. Fields of the root and of ``/general`` have their own names, those of the subject
+        begin with ``subject_``: ``subject_id``, ``subject_age``. Attributes are named as in pynwb: ``nwb_version``,
+        ``subject_age__reference``, ``source_script_file_name``. A name that is taken gives way to the path in the file:
+        ``/general/identifier``. ``experimenter``, ``keywords``, ``related_publications`` and ``file_create_date`` are
+        lists. What a file lacks, or what cannot be read, is null; the latter with a warning. A field whose types have
+        nothing in common is text, with a warning.
+
+    Raises
+    ------
+    MalformedFileError, SourceUnavailableError
+        If a file cannot be read.
+    """
+    check_choice("engine", engine, ("pandas", "polars", "arrow"))
+    check_choice("errors", errors, ("raise", "skip"))
+    records = read_trusting(lambda: _records(source, storage_options, errors))
+    table, fields, troubles = metadata_table(records, dates=parse_dates)
+    if troubles:
+        warn_user(_described(troubles))
+    if engine == "pandas":
+        frame: pd.DataFrame = import_module("nwb_dask.adapters.pandas_frame.convert").to_pandas(table, fields)
+        return frame
+    if engine == "polars":
+        polars_frame: pl.DataFrame = import_module("nwb_dask.adapters.polars_frame").to_polars(table, fields)
+        return polars_frame
+    return table
+
+
+def _records(source: object, storage_options: Mapping[str, object] | None, errors: str) -> list[tuple[str, Record]]:
+    access = make_access(storage_options)
+    named = expand_sources(source, access)
+    found, _ = visit_files(named, access, lambda _, file: read_record(file), skip_corrupt=errors == "skip")
+    return [(one.name, record) for one, record in found]
+
+
+def _described(troubles: Iterable[Trouble]) -> str:
+    """Say of each column what happened to it, and in which files; columns of the same fate share a line."""
+    found: dict[tuple[str, str], list[Trouble]] = {}
+    for trouble in troubles:
+        found.setdefault((trouble.column, trouble.reason), []).append(trouble)
+    lines: dict[str, list[str]] = {}
+    for (column, reason), those in found.items():
+        lines.setdefault(f"{reason}: {_files(those)}", []).append(column)
+    listed = "\n".join(f"  {', '.join(columns)} {line}" for line, columns in lines.items())
+    return f"metadata that does not come as the files have it:\n{listed}"
+
+
+def _files(found: Sequence[Trouble]) -> str:
+    shown = ", ".join(f"{one.shown!r} in {one.file}" for one in found[:_N_SHOWN])
+    return shown + (f" and {len(found) - _N_SHOWN} more" if len(found) > _N_SHOWN else "")

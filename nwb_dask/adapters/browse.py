@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Literal, Unpack, overload
 from nwb_dask.adapters.eager import Engine, ReadOptions, read_table
 from nwb_dask.adapters.stored import Origin, StoredFields, StoredGroup, StoredTable, near
 from nwb_dask.adapters.tree import describe_row, render_html, render_text
-from nwb_dask.errors import NWBDaskError, PathNotFoundError
-from nwb_dask.index import FileIndex
+from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError
+from nwb_dask.index import FileIndex, join
 from nwb_dask.model import Table, build_table, category_paths, find_tables
 from nwb_dask.model.kinds import RECORDS, table_kind, text_attribute
-from nwb_dask.model.metadata import STANDARD, SUBJECT, session_values
+from nwb_dask.model.metadata import STANDARD, SUBJECT, Key, session_values
 from nwb_dask.model.table import with_columns
 from nwb_dask.read import read_trusting
 from nwb_dask.read.describe import list_objects, normalize_path
@@ -81,7 +81,7 @@ class Session:
 
         Dates are `datetime.datetime` where the text is ISO 8601, and text otherwise. Read when first asked for.
         """
-        found, subject = session_values(read_trusting(self._record))
+        found, subject = session_values(self._record)
         if "/general/subject" in self.contents:
             found["subject"] = MappingProxyType(subject)
         return MappingProxyType(found)
@@ -175,7 +175,7 @@ class Session:
         if name in _GROUPS or any(path.startswith(f"/{name}/") for path in self.contents):
             return self._group(name)
         if name in self._field_names():
-            return self.metadata.get(name)
+            return self._field(name)
         known = [one for one in dir(self) if not one.startswith("_")]
         raise AttributeError(f"nothing called {name!r} in {self.name}; {near(name, known, 'names')}")
 
@@ -221,14 +221,24 @@ class Session:
         groups = [self.contents[path] for path in ("/", "/general") if path in self.contents]
         return _FIELDS.union(*(group.columns for group in groups)) if groups else _FIELDS
 
+    def _field(self, name: str) -> object:
+        for group in ("/general", "/"):
+            cell = self._record.get(Key(group, name))
+            if cell is not None and cell.problem:
+                message = f"{join(group, name)} cannot be read: {cell.problem}"
+                raise MalformedFileError(message, url=self.name, path=join(group, name))
+        return self.metadata.get(name)
+
     def _subject(self) -> Mapping[str, object]:
         found = self.metadata.get("subject", {})
         return found if isinstance(found, Mapping) else {}
 
+    @cached_property
     def _record(self) -> Record:
         access = make_access(self.storage_options)
-        found, _ = visit_files(
-            expand_sources(self.source, access), access, lambda _, file: read_record(file), skip_corrupt=False
+        named = expand_sources(self.source, access)
+        found, _ = read_trusting(
+            lambda: visit_files(named, access, lambda _, file: read_record(file), skip_corrupt=False)
         )
         return found[0][1]
 
@@ -246,7 +256,8 @@ def open_nwb(source: object, *, storage_options: Mapping[str, object] | None = N
     Returns
     -------
     Session
-        Shows itself as a tree; `Session.tables`, `Session.series`, `Session.metadata`, `Session.read`.
+        Shows itself as a tree. Its tables, groups and metadata are attributes, ``session.units``,
+        ``session.processing["behavior"]``, ``session.subject.age``; see there.
 
     Raises
     ------

@@ -79,7 +79,12 @@ def column_names(keys: Iterable[Key]) -> dict[Key, str]:
     """
     order = {key: number for number, key in enumerate(STANDARD)}
     depth = {"/": 0, "/general": 1}
-    ordered = sorted(dict.fromkeys(keys), key=lambda key: (order.get(key, len(order)), depth.get(key.group, 2)))
+
+    def place(key: Key) -> tuple[int, int, bool]:
+        is_prefixed = key.name.startswith(SUBJECT_PREFIX)
+        return order.get(key, len(order)), depth.get(key.group, len(depth)), not is_prefixed
+
+    ordered = sorted(dict.fromkeys(keys), key=place)
     names: dict[Key, str] = {}
     taken = {NWB_PATH}
     for key in ordered:
@@ -191,8 +196,8 @@ class _Column:
         if merged is not None:
             try:
                 return pa.array(plain, default_type(key) if pa.types.is_null(merged) else merged)
-            except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-                pass  # an integer that no type of the others holds
+            except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+                pass  # such as an integer that the type of the others does not hold
         for file, value in zip(self.files, plain, strict=True):
             if value is not None and not isinstance(value, str):
                 self._note("differs in type between files and is text in all", file, value)

@@ -83,7 +83,7 @@ class Session:
         """
         found, subject = session_values(self._record)
         if "/general/subject" in self.contents:
-            found["subject"] = MappingProxyType(subject)
+            found["subject"] = subject
         return MappingProxyType(found)
 
     @property

@@ -73,8 +73,9 @@ def read_metadata(
         begin with ``subject_``: ``subject_id``, ``subject_age``. Attributes are named as in pynwb: ``nwb_version``,
         ``subject_age__reference``, ``source_script_file_name``. A name that is taken gives way to the path in the file:
         ``/general/identifier``. ``experimenter``, ``keywords``, ``related_publications`` and ``file_create_date`` are
-        lists. What a file lacks, or what cannot be read, is null; the latter with a warning. A field whose types have
-        nothing in common is text, with a warning.
+        lists, in pandas arrays of numpy with moments in UTC. What a file lacks is null, and so is what cannot
+        be read, with a warning. Defaults of the schema are not filled in. A field whose types have nothing in common is
+        text, with a warning. What is below other groups, such as devices and lab metadata, is left out.
 
     Raises
     ------

@@ -31,6 +31,7 @@ def visit_files(
     """Return what `visit` gives for each open file, in order, and the files that are left out, with the reasons.
 
     Remote files are visited at once. With `skip_corrupt`, corrupt and missing files are left out, with one warning.
+    `visit` never gives None.
 
     Raises
     ------

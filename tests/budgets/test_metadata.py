@@ -10,6 +10,7 @@ import pytest
 import nwb_dask
 from nwb_dask.testing import RangeServer
 from nwb_dask.testing.ephys import EphysLayout
+from nwb_dask.testing.files import write_session
 from tests.budgets import ephys
 from tests.budgets.knowing import Knowledge
 from tests.budgets.servers import LockstepServer
@@ -71,3 +72,14 @@ def test_signatures_of_urls_are_in_no_column_and_no_warning(sessions: Callable[[
         row = nwb_dask.read_metadata(server.url(path.name) + "?signature=secret", "arrow").to_pylist()[0]
         paths = nwb_dask.list_paths(server.url(path.name) + "?signature=secret")
     assert "secret" not in str(row) + str(paths)
+
+
+def test_metadata_of_a_known_file_that_was_replaced_is_that_of_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "session.nwb"
+    with RangeServer(tmp_path) as server:
+        for seed in (1, 2):
+            write_session(path, seed=seed, n_units=2 * seed, n_trials=0, n_samples=0, n_electrodes=0)
+            for _ in range(2):
+                row = nwb_dask.read_metadata(server.url(path.name), "arrow").to_pylist()[0]
+                assert row["session_id"] == f"session-{seed}"
+            assert nwb_dask.open_nwb(server.url(path.name)).session_id == f"session-{seed}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nwb_dask.read.batches import read_batches
 from nwb_dask.read.kept import KeptValues
 from nwb_dask.read.scan import check_choice, checked_label, checked_names, scan_sources
 from nwb_dask.read.slab import StoredStamps, read_slab
@@ -16,6 +17,7 @@ __all__ = [
     "check_choice",
     "checked_label",
     "checked_names",
+    "read_batches",
     "read_partition",
     "read_scan",
     "read_slab",

@@ -12,7 +12,7 @@ from nwb_dask.plan.batches import BatchLimits, plan_batches
 from nwb_dask.plan.predicate import Node, columns_of
 from nwb_dask.read.table import N_TOGETHER, MaskFunction, read_partition
 
-_BATCH_BYTES = 1 << 27
+_BATCH_BYTES = 1 << 26
 _BATCH_ROWS = 100_000
 
 

@@ -11,6 +11,7 @@ from polars.io.plugins import register_io_source
 
 from nwb_dask.adapters.cluster import share_access
 from nwb_dask.adapters.polars_frame.convert import schema, to_polars
+from nwb_dask.adapters.polars_frame.ending import until_exit
 from nwb_dask.adapters.polars_frame.translate import pushed_down
 from nwb_dask.plan import Scan
 from nwb_dask.read import read_batches, scan_sources
@@ -116,7 +117,7 @@ class ScanSource:
     def __call__(
         self, with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
-        """Yield frames of the columns asked for.
+        """Return an iterator over frames of the columns asked for.
 
         Parameters
         ----------
@@ -129,6 +130,11 @@ class ScanSource:
         batch_size : int or None
             Rows that a frame should have.
         """
+        return until_exit(self._frames(with_columns, predicate, n_rows, batch_size))
+
+    def _frames(
+        self, with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
+    ) -> Iterator[pl.DataFrame]:
         shown = [field.name for field in self.scan.fields] if with_columns is None else with_columns
         needed = [] if predicate is None else predicate.meta.root_names()
         fields = tuple(self.scan.field(name) for name in dict.fromkeys((*shown, *needed)))
@@ -137,4 +143,6 @@ class ScanSource:
             frame = to_polars(rows, fields)
             if predicate is not None:
                 frame = frame.filter(predicate)
-            yield from frame.select(shown).iter_slices(batch_size or max(frame.height, 1))
+            # Without columns `select` forgets how many rows there are.
+            frame = frame.select(shown) if shown else pl.DataFrame(height=frame.height)
+            yield from frame.iter_slices(batch_size or max(frame.height, 1))

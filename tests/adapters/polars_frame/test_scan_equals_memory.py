@@ -19,6 +19,7 @@ from nwb_dask.plan.batches import BatchLimits
 from nwb_dask.read import batches as batches_module
 from nwb_dask.read import scan_sources
 from nwb_dask.testing.files import write_session
+from nwb_dask.testing.odd_columns import TEXT, add_column, add_table, new_file
 from tests.adapters.polars_frame.tables import NAN, TABLE, predicates
 
 Engine = Literal["in-memory", "streaming"]
@@ -125,6 +126,34 @@ def test_source_gives_batches_of_the_size_asked_for(files: list[Path], eager: pl
     frames = list(source(["id", "count"], c("count") > 1, None, 3))
     assert max(frame.height for frame in frames) <= 3
     assert_frame_equal(pl.concat(frames), eager.filter(c("count") > 1).select("id", "count"))
+
+
+def test_rows_are_counted_without_columns(files: list[Path], eager: pl.DataFrame) -> None:
+    source = ScanSource(scan_sources(files, TABLE))
+    for condition in (None, c("count") > 3):
+        expected = eager.height if condition is None else eager.filter(condition).height
+        assert sum(frame.height for frame in source([], condition, None, None)) == expected
+
+
+def test_scans_of_different_files_in_one_query_are_not_taken_for_each_other(files: list[Path]) -> None:
+    first, second = (nwb_dask.scan_nwb(path, TABLE).select("id", "_nwb_path") for path in (files[0], files[3]))
+    rows = first.join(second, on="id").collect()
+    assert rows["_nwb_path"].unique().to_list() == [str(files[0])]
+    assert rows["_nwb_path_right"].unique().to_list() == [str(files[3])]
+
+
+def test_column_that_cannot_be_read_is_an_error_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "broken.nwb"
+    with new_file(path) as file:
+        group = add_table(file, "processing/deep/table", {"good": [1, 2, 3]})
+        add_column(group, "bad", [b"a", b"\xff", b"c"], dtype=TEXT)
+        group.attrs.create("colnames", ["bad", "good"], dtype=TEXT)
+    frame = nwb_dask.scan_nwb(path, TABLE)
+    assert frame.filter(c("good") > 1).select("good").collect()["good"].to_list() == [2, 3]
+    for query in (frame, frame.filter(c("bad") == "a").select("good")):
+        with pytest.raises(nwb_dask.MalformedFileError, match="bad") as caught:
+            query.collect()
+        assert str(path) in str(caught.value)
 
 
 def test_rows_stream_into_parquet(lazy: pl.LazyFrame, eager: pl.DataFrame, tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ import polars as pl
 import pytest
 
 import nwb_dask
+from nwb_dask.adapters.polars_frame.scan import ScanSource
 from nwb_dask.errors import SourceChangedError
+from nwb_dask.read import batches, scan_sources
 from nwb_dask.testing.files import write_session
 from nwb_dask.testing.odd_columns import TEXT, add_column, add_index, add_table, new_file
 
@@ -101,13 +103,23 @@ def test_frame_that_a_query_uses_twice_is_read_once(frame: pl.LazyFrame) -> None
     assert twice.bytes == once.bytes
 
 
-def test_files_are_opened_when_their_rows_are_due(units: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    source = nwb_dask.scan_nwb(units, "/units")
+def test_files_are_opened_when_their_rows_are_due(units: list[Path]) -> None:
+    source = ScanSource(scan_sources(units, "/units"))
     with nwb_dask.trace() as trace:
-        batches = source.select("number").collect_batches(chunk_size=N_ROWS, maintain_order=True)
-        first = next(iter(batches))
-    assert first["number"].to_list() == list(range(N_ROWS))
-    assert str(units[0]) in trace.by_url
+        frames = source(["number"], None, None, N_ROWS)
+        assert trace.requests == 0
+        assert next(frames)["number"].to_list() == list(range(N_ROWS))
+    assert set(trace.by_url) == {str(units[0])}
+
+
+def test_large_table_is_read_in_parts(units: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "_BATCH_BYTES", SPIKE_BYTES // 5)
+    source = ScanSource(scan_sources(units, "/units"))
+    with nwb_dask.trace() as trace:
+        first = next(source(["number", "spike_times"], None, None, 100_000))
+    assert first["number"].to_list() == list(range(first.height))
+    assert 1 < first.height <= N_ROWS / 5
+    assert trace.bytes < SPIKE_BYTES / 5 + HEADERS
 
 
 def test_lengths_of_lists_are_right_although_polars_does_not_ask_for_them(frame: pl.LazyFrame) -> None:

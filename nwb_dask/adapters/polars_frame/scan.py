@@ -44,7 +44,7 @@ def scan_nwb(
         Path of the table, ``"/units"``; a glob over table paths, ``"/intervals/*"``.
     storage_options : mapping, optional
         Credentials and endpoints, by the names of s3fs or obstore. Secrets are no part of the frame: where it was
-        pickled or serialized to, the environment has to have them.
+        pickled or serialized to, the environment has to have them. A signed URL is where the file is, and travels.
     schema_overrides : mapping of str to type, optional
         Arrow types, or their names, that replace those that the files give.
     missing_columns : {"insert", "raise"}
@@ -74,7 +74,7 @@ def scan_nwb(
     MalformedFileError, SourceUnavailableError
         If a file cannot be read, now or when the frame is collected.
     SourceChangedError
-        When the frame is collected, if a file is not the one that was planned.
+        When the frame is collected, if a file that is read is not the one that was planned.
 
     Notes
     -----

@@ -89,8 +89,9 @@ def translate(expr: pl.Expr) -> Node | None:
     tree = _tree(expr)
     try:
         node = _node(tree, expr)
-    # Literals and calls refuse what they cannot hold; the others say that this polars serializes in another way.
-    except (_UntranslatableError, PredicateError, KeyError, TypeError, ValueError):
+    # Literals and calls refuse what they cannot hold, and a thousand conditions may be nested too deep. The others
+    # say that this polars serializes in another way.
+    except (_UntranslatableError, PredicateError, RecursionError, KeyError, TypeError, ValueError):
         return None
     return node if columns_of(node) else None
 
@@ -113,7 +114,7 @@ def _tree(expr: pl.Expr) -> Any:  # noqa: ANN401  # JSON
     """Return the expression as polars serializes it; None if it cannot be."""
     try:
         return json.loads(expr.meta.serialize(format="json"))
-    except (pl.exceptions.PolarsError, ValueError):
+    except (pl.exceptions.PolarsError, RecursionError, ValueError):
         return None
 
 

@@ -8,6 +8,7 @@ h5py takes its lock whenever a dead object of its is collected, in any thread an
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -20,9 +21,11 @@ from h5py import h5, h5f, h5fd, h5p
 from h5py._objects import phil
 
 from nwb_dask.backends.protocol import ByteSource
-from nwb_dask.errors import SourceUnavailableError
+from nwb_dask.errors import SourceUnavailableError, display_url
 from nwb_dask.index import Identity, Source, Url
 from nwb_dask.storage import BlockFile, Buffer, Driver
+
+_log = logging.getLogger(__name__)
 
 MAX_REMOTE = 16
 """Remote files that stay open without a user, for the metadata that their handles have cached."""
@@ -160,8 +163,12 @@ class _Handles:
             # once (CLOSE_STRONG) would be refused for a file that the user has open through h5py as well. The file goes
             # the same way, because `fid.close` then looks through all objects of h5py in the process for those that
             # died with it, which takes longer than to close; what was open here has just been cleared.
-            handle.fid._close_open_objects(h5f.OBJ_LOCAL | ~h5f.OBJ_FILE)  # noqa: SLF001  # no public way
-            handle.fid._close_open_objects(h5f.OBJ_LOCAL | h5f.OBJ_FILE)  # noqa: SLF001  # likewise
+            try:
+                handle.fid._close_open_objects(h5f.OBJ_LOCAL | ~h5f.OBJ_FILE)  # noqa: SLF001  # no public way
+                handle.fid._close_open_objects(h5f.OBJ_LOCAL | h5f.OBJ_FILE)  # noqa: SLF001  # likewise
+            except (RuntimeError, OSError) as exc:
+                # Of a damaged file, whose answers have been given. What libhdf5 holds of it stays in memory.
+                _log.debug("%s is not closed by libhdf5: %s", display_url(handle.key[0]), exc)
 
 
 def _open_local(path: str) -> h5f.FileID:

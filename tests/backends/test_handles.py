@@ -219,3 +219,25 @@ def _read_in_child(path: Path) -> None:
     assert n_open() == 0
     with open_local(path) as store, open_file(store) as file:
         assert file.read(file.index("/").arrays["/text"]).tolist() == [b"a", b"b"]
+
+
+def test_a_damaged_file_that_libhdf5_cannot_close_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stubborn:
+        valid = True
+
+        def _close_open_objects(self, _kinds: int) -> None:
+            raise RuntimeError("Can't decrement id ref count")
+
+    with open_local(write(tmp_path / "f.h5")) as store, closing(ByH5py(store)) as file:
+        entry = file.array("/x")
+        assert file.values(entry).size == 100
+        handle = next(iter(handles._handles._open.values()))
+        fid = handle.fid
+        monkeypatch.setattr(handle, "fid", Stubborn())
+        with caplog.at_level("DEBUG"):
+            file.close()
+    assert n_open() == 0
+    assert "Can't decrement id ref count" in caplog.text
+    fid.close()

@@ -61,6 +61,10 @@ def _attributes(file: h5py.File) -> None:
         file.attrs[f"attribute {i}"] = i
 
 
+def _references(file: h5py.File) -> None:
+    file["references"] = np.array([file.ref, file.ref, file.ref], h5py.ref_dtype)
+
+
 def _complex(file: h5py.File) -> None:
     file["x"] = np.arange(3) + 1j
 
@@ -112,6 +116,7 @@ CASES: dict[str, Case] = {
     "an array type with axes of no length": Case("earliest", _complex, _bytes(b"r" + bytes(12), 12, b"\3")),
     "an attribute's name that does not end": Case("latest", _attributes, _bytes(b"attribute 3\0", 11, b"x")),
     "an attribute's name that ends early": Case("latest", _attributes, _bytes(b"attribute 3\0", 4, b"\0")),
+    "references of seven bytes": Case("earliest", _references, _bytes(b"\x17\0\0\0\x08\0\0\0", 4, b"\7")),
     "attributes with the same name": Case("latest", _attributes, _bytes(b"attribute 3\0", 10, b"2")),
     "attributes of an old header with the same name": Case("earliest", _attributes, _bytes(b"attribute 3\0", 10, b"2")),
     "a fixed array with the block of another": Case("latest", _two_arrays, _other_block(b"FAHD")),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pyarrow as pa
@@ -73,9 +73,12 @@ def test_the_names_of_columns_do_not_depend_on_which_file_comes_first(found: lis
     assert (named[Key(SUBJECT, "subject_x")], named[Key(SUBJECT, "x")]) == ("subject_x", f"{SUBJECT}/x")
 
 
-@given(st.datetimes(timezones=st.timezones() | st.none()))
+OFFSETS = st.timedeltas(timedelta(hours=-23), timedelta(hours=23)).map(timezone)
+
+
+@given(st.datetimes(timezones=OFFSETS | st.none()))
 def test_any_moment_survives_as_text_in_iso_8601(moment: datetime) -> None:
-    assert parse_date(moment.isoformat()) == moment.replace(fold=0) or moment.fold
+    assert parse_date(moment.isoformat()) == moment
 
 
 @pytest.mark.parametrize("value", ["", "yesterday", "Sat Jul 04 2015 15:42:02", "2020-13-01", "1.0"])

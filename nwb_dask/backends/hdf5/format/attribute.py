@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from nwb_dask.backends.hdf5.format.dataspace import read_dataspace
-from nwb_dask.backends.hdf5.format.datatype import read_datatype
+from nwb_dask.backends.hdf5.format.datatype import check_references, read_datatype
 from nwb_dask.backends.hdf5.format.object_header import ATTRIBUTE, DATASPACE, DATATYPE, Message, shared_body
 from nwb_dask.backends.hdf5.format.space import AddressSpace, gather
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
@@ -129,6 +129,7 @@ def parse_attribute(body: memoryview, space: AddressSpace) -> RawAttribute:
     if flags & _SHARED_DATASPACE:
         dataspace = shared_body(space, dataspace, DATASPACE)
     element, shape = read_datatype(datatype), read_dataspace(dataspace, space).shape
+    check_references(element, space.offset_bytes)
     n_bytes = 0 if shape is None else prod(shape) * element.size
     if n_bytes > len(body) - at:
         raise MalformedFileError(f"damaged: an attribute claims {n_bytes} bytes and has {len(body) - at}")

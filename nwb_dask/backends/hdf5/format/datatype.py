@@ -78,6 +78,17 @@ def read_datatype(body: memoryview) -> ElementType:
     return _kept(bytes(body)) if len(body) <= _KEPT_BYTES else _datatype(bytes(body))
 
 
+def check_references(element: ElementType, offset_bytes: int) -> None:
+    """Raise unless references are as wide as addresses of the file; those to regions name an object of a heap."""
+    expected = {"reference": offset_bytes, "region": offset_bytes + 4}.get(element.kind, element.size)
+    if element.size != expected:
+        raise MalformedFileError(f"damaged: references of {element.size} bytes where addresses have {offset_bytes}")
+    for _, field in element.fields:
+        check_references(field, offset_bytes)
+    if element.base is not None:
+        check_references(element.base, offset_bytes)
+
+
 def _datatype(data: bytes) -> ElementType:
     try:
         element, end = _element(data, 0, 0)

@@ -8,7 +8,7 @@ from math import prod
 from typing import Literal
 
 from nwb_dask.backends.hdf5.format.dataspace import Extent, read_dataspace
-from nwb_dask.backends.hdf5.format.datatype import read_datatype
+from nwb_dask.backends.hdf5.format.datatype import check_references, read_datatype
 from nwb_dask.backends.hdf5.format.object_header import (
     DATASPACE,
     DATATYPE,
@@ -76,6 +76,7 @@ def describe_array(
         If a message is of a later version.
     """
     element = read_datatype(find_body(messages, DATATYPE, what="datatype"))
+    check_references(element, space.offset_bytes)
     extent = read_dataspace(find_body(messages, DATASPACE, what="dataspace"), space)
     storage = read_layout(messages, element, extent, space)
     fill = storage.fill

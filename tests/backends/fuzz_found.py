@@ -61,6 +61,17 @@ def _attributes(file: h5py.File) -> None:
         file.attrs[f"attribute {i}"] = i
 
 
+def _contiguous(file: h5py.File) -> None:
+    file["x"] = np.arange(1234)
+
+
+def _compact(file: h5py.File) -> None:
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_layout(h5py.h5d.COMPACT)
+    made = h5py.h5d.create(file.id, b"x", h5py.h5t.STD_I32LE, h5py.h5s.create_simple((1234,)), properties)
+    made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.arange(1234, dtype="<i4"))
+
+
 def _references(file: h5py.File) -> None:
     file["references"] = np.array([file.ref, file.ref, file.ref], h5py.ref_dtype)
 
@@ -116,6 +127,8 @@ CASES: dict[str, Case] = {
     "an array type with axes of no length": Case("earliest", _complex, _bytes(b"r" + bytes(12), 12, b"\3")),
     "an attribute's name that does not end": Case("latest", _attributes, _bytes(b"attribute 3\0", 11, b"x")),
     "an attribute's name that ends early": Case("latest", _attributes, _bytes(b"attribute 3\0", 4, b"\0")),
+    "a shape of nothing with data": Case("earliest", _contiguous, _bytes(struct.pack("<Q", 1234), 0, bytes(8))),
+    "a shape of less than the compact data": Case("earliest", _compact, _bytes(struct.pack("<Q", 1234), 0, b"\xd1")),
     "references of seven bytes": Case("earliest", _references, _bytes(b"\x17\0\0\0\x08\0\0\0", 4, b"\7")),
     "attributes with the same name": Case("latest", _attributes, _bytes(b"attribute 3\0", 10, b"2")),
     "attributes of an old header with the same name": Case("earliest", _attributes, _bytes(b"attribute 3\0", 10, b"2")),

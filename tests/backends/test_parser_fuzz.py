@@ -61,7 +61,7 @@ LOOKED_AT = {
     r"didn't find unlimited dimension": "an index for a shape without bound, which has one: its chunks are found",
     r"iterating over attributes": "one attribute is damaged, for which h5py lists none",
     r"free block size is zero|bad heap free list": "free space in a heap of names, which only writers use",
-    r"[Cc]an't get deprecated info": "h5py asks for more of an object than it takes to read it",
+    r"[Cc]an't get deprecated info|bad version number for message": "it asks for more of an object than reading takes",
     r"takes this for complex": "h5py converts a compound without looking where its fields are",
 }
 """Why h5py refuses what we say, and why we may say it."""

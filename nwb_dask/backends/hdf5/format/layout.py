@@ -138,7 +138,7 @@ def read_layout(messages: Sequence[Message], element: ElementType, extent: Exten
         return Storage("contiguous", layout[0], 0 if layout[0] is None else layout[1], fill=fill)
     if kind == _COMPACT:
         inline = _compact(body, version)
-        if len(inline) < n_bytes:
+        if len(inline) != n_bytes:
             raise MalformedFileError(f"damaged: {n_bytes} bytes cannot be in {len(inline)} of an object's header")
         return Storage("compact", None, len(inline), inline=inline, fill=fill)
     if kind == _VIRTUAL and version >= _INDEXED_VERSION:
@@ -155,6 +155,9 @@ def _contiguous(body: memoryview, version: int, n_bytes: int, space: AddressSpac
         address, stored_bytes = space.offset(body, 2), space.length(body, 2 + space.offset_bytes)
     if address is None:
         return None, stored_bytes
+    if not n_bytes:
+        # libhdf5 allocates nothing for no element, and opens no dataset where it is otherwise.
+        raise MalformedFileError("damaged: there are data, and a shape that holds none")
     if stored_bytes < n_bytes:
         raise MalformedFileError(f"damaged: {n_bytes} bytes of data are in {stored_bytes} of the file")
     return space.base + address, stored_bytes

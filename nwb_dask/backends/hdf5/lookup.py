@@ -190,7 +190,7 @@ class Lookup:
             if one.kind == "hard":
                 if one.address is not None:
                     addresses[name] = one.address
-                if one.table is not None:
+                if one.is_group:
                     subgroups.append(name)
             elif one.kind != "user":
                 filename = text(one.filename) if one.kind == "external" else None

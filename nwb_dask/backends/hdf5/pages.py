@@ -66,18 +66,17 @@ class Pages:
             return memoryview(b"")
         page_bytes = self._page_bytes
         numbers = range(start // page_bytes, (stop - 1) // page_bytes + 1)
+        first = numbers.start * page_bytes
         if any(number not in self._pages for number in numbers):
             if not self._at_once:
                 raise Need(((start, stop),))
             if once:
                 return memoryview(self._fetch([(start, stop)])[0])
-            first = numbers.start * page_bytes
             body = self._fetch([(first, min(numbers.stop * page_bytes, self._size))])[0]
             if len(numbers) == 1:
                 self._pages[numbers.start] = page = memoryview(body)
                 return page[start - first : stop - first]
             self.hold(first, body)
-        first = numbers.start * page_bytes
         if len(numbers) == 1:
             return self._pages[numbers.start][start - first : stop - first]
         whole = b"".join([self._pages[number] for number in numbers])

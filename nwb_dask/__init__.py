@@ -5,6 +5,8 @@
                        is ``dask.dataframe`` with `read_nwb`)
 `read_table`           the same table at once, as a pandas or polars DataFrame or an Arrow table
 `scan_nwb`             the same table as a polars LazyFrame, which reads when it is collected
+`sql`                  a question in SQL over the tables of many files, as a polars LazyFrame
+`sql_context`          the same for several questions: each table is described once
 `read_metadata`        one row per session: its metadata and its subject's
 `list_paths`           tables and series of many files, each with the files that have it
 `schema`               columns and Arrow types of a table of many files, without reading data
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from nwb_dask.adapters.eager import read_table as read_table
     from nwb_dask.adapters.metadata import read_metadata as read_metadata
     from nwb_dask.adapters.polars_frame import scan_nwb as scan_nwb
+    from nwb_dask.adapters.sql import sql as sql
+    from nwb_dask.adapters.sql import sql_context as sql_context
     from nwb_dask.adapters.xarray_backend import open_sessions as open_sessions
     from nwb_dask.adapters.xarray_backend import open_timeseries as open_timeseries
     from nwb_dask.dataframe import read_nwb as read_nwb
@@ -65,6 +69,8 @@ _HOMES = {
     "read_nwb": "nwb_dask.dataframe",
     "read_table": "nwb_dask.adapters.eager",
     "scan_nwb": "nwb_dask.adapters.polars_frame",
+    "sql": "nwb_dask.adapters.sql",
+    "sql_context": "nwb_dask.adapters.sql",
     "read_metadata": "nwb_dask.adapters.metadata",
     "list_paths": "nwb_dask.adapters.contents",
     "schema": "nwb_dask.adapters.contents",

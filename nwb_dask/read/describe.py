@@ -35,6 +35,16 @@ def normalize_path(path: str) -> str:
     return "/" + path.strip("/")
 
 
+def is_glob(path: str) -> bool:
+    """Return whether a path may mean several tables."""
+    return not _GLOB.isdisjoint(path)
+
+
+def escape_glob(path: str) -> str:
+    """Return what `match_tables` takes for this path and no other."""
+    return "".join(f"[{character}]" if character in _GLOB else character for character in path)
+
+
 def match_tables(file: File, table: str) -> tuple[str, ...]:
     """Return the paths of the tables of `file` that `table` names.
 
@@ -50,7 +60,7 @@ def match_tables(file: File, table: str) -> tuple[str, ...]:
         Sorted; empty if a glob matches nothing.
     """
     path = normalize_path(table)
-    if not _GLOB & set(path):
+    if not is_glob(path):
         return (path,)
     every = list_tables(file)
     if path in every:

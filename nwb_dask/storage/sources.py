@@ -40,11 +40,12 @@ def expand_sources(source: object, access: Access) -> tuple[Named, ...]:
 
     Parameters
     ----------
-    source : str, path, or list or tuple of them
+    source : str, path or Named, or list or tuple of them
         A path, or a URL (``file://``, ``http(s)://``, ``s3://``, ``gs://``, ``az://`` ...); a glob (local or in a
         bucket, ``**`` for any depth); a folder (local, or a prefix in a bucket that ends in a slash), which means every
         ``*.nwb`` below it. Matches of a glob and files of a folder are sorted by name. A local path that exists is
-        that file, whatever characters it has. Names with a leading dot are left out, as a shell does.
+        that file, whatever characters it has. Names with a leading dot are left out, as a shell does. Files that this
+        function found are themselves: what was listed once need not be listed again.
     access : Access
         How to list buckets.
 
@@ -82,6 +83,8 @@ def _told_apart(found: tuple[Named, ...]) -> tuple[Named, ...]:
 
 
 def _expand(item: object, access: Access) -> list[Named]:
+    if isinstance(item, Named):
+        return [item]
     text = os.fspath(item) if isinstance(item, os.PathLike) else item
     if not isinstance(text, str):
         raise TypeError(f"a source is a path, a URL, or a list of them, not {type(item).__name__}")

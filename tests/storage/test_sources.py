@@ -46,6 +46,13 @@ def test_list_keeps_order_and_repetitions(folder: Path) -> None:
     assert names(["b.nwb", "a.nwb", "b.nwb"]) == [str(folder / name) for name in ("b.nwb", "a.nwb", "b.nwb")]
 
 
+def test_files_that_were_found_are_themselves_however_the_folder_changes(folder: Path) -> None:
+    found = expand_sources(".", ACCESS)
+    touch(folder, "new.nwb")
+    assert expand_sources(found, ACCESS) == found
+    assert expand_sources([found[0], "new.nwb"], ACCESS) == (found[0], *expand_sources("new.nwb", ACCESS))
+
+
 def test_missing_file_is_left_to_its_opening(folder: Path) -> None:
     assert names("none.nwb") == [str(folder / "none.nwb")]
 

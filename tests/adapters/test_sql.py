@@ -175,6 +175,8 @@ READ = {
     "SELECT COUNT(*) FROM units": (3, 60_000),
     "SELECT spike_times FROM units WHERE id = 107 AND spike_times IS NOT NULL": (3, 3 * 60_000),
     "SELECT spike_times FROM units WHERE id > 1000": (3, 60_000),
+    "SELECT spike_times FROM units WHERE quality IN ('bad', 'worse')": (3, 60_000),
+    "SELECT spike_times FROM units WHERE depth > 10000.5 OR depth % 2 = 7": (3, 60_000),
     "SELECT spike_times FROM units LIMIT 2": (1, 80_000),
     "SELECT data FROM lfp LIMIT 10": (1, 20_000),
     "WITH few AS (SELECT * FROM units LIMIT 2) SELECT spike_times FROM few": (1, 80_000),

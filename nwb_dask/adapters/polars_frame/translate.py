@@ -58,8 +58,9 @@ class _UntranslatableError(Exception):
 def pushed_down(predicate: pl.Expr | None, fields: tuple[Field, ...]) -> tuple[Node | None, MaskFunction]:
     """Return what of `predicate` the read can make use of, and what tells which rows satisfy that.
 
-    A predicate is taken apart where ``&`` joins it. A condition is left out if the algebra cannot say it, or if it
-    needs a column that is ragged, n-dimensional or unreadable: the caller applies the whole predicate in any case.
+    A predicate is taken apart where ``&`` joins it. Of a condition that the algebra cannot say, it says the columns. A
+    condition is left out if it calls a function of Python, or needs a column that is ragged, n-dimensional or
+    unreadable: the caller applies the whole predicate in any case.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ def pushed_down(predicate: pl.Expr | None, fields: tuple[Field, ...]) -> tuple[N
     light = {field.name for field in fields if not field.heavy and not field.problem}
     pushed: list[tuple[Node, pl.Expr]] = []
     for part in [] if predicate is None else _conjuncts(predicate):
-        node = translate(part)
+        node = translate(part) or _any_values(part)
         if node is not None and columns_of(node) <= light:
             pushed.append((node, part))
     return all_of(node for node, _ in pushed), _mask_of([part for _, part in pushed])
@@ -94,6 +95,19 @@ def translate(expr: pl.Expr) -> Node | None:
     except (_UntranslatableError, PredicateError, RecursionError, KeyError, TypeError, ValueError):
         return None
     return node if columns_of(node) else None
+
+
+def _any_values(expr: pl.Expr) -> Node | None:
+    """Return what is true of any values of the columns that `expr` needs; None if it is not pure."""
+    names = sorted(set(expr.meta.root_names()))
+    try:
+        text = expr.meta.serialize(format="json")
+    except (pl.exceptions.PolarsError, ValueError):
+        return None
+    # What a function of Python says may differ from one call to the next.
+    if not names or "AnonymousFunction" in text:
+        return None
+    return Call("or", tuple(Call(op, (Column(name),)) for name in names for op in ("isna", "notna")))
 
 
 def _mask_of(parts: list[pl.Expr]) -> MaskFunction:
@@ -169,7 +183,9 @@ def _constant(body: Mapping[str, Any], expr: pl.Expr) -> object:
     if type_ in _NUMBERS:
         return values.to_numpy()[0]
     if type_ in {"List", "Series"}:
-        members = values.explode() if type_ == "List" else values
+        # SQL writes the members as a series of one list.
+        is_list = type_ == "List" or (values.dtype == pl.List and len(values) == 1)
+        members = values.explode() if is_list else values
         if members.dtype.is_numeric() or members.dtype in {pl.String, pl.Boolean, pl.Null}:
             return tuple(members.to_list())
     raise _UntranslatableError

@@ -49,6 +49,7 @@ SAID: list[tuple[pl.Expr, str]] = [
     (x.is_finite(), "x.abs() < inf"),
     (x.is_in([1, 2]), "x.isin([1, 2])"),
     (x.is_in(pl.Series([1, 3], dtype=pl.Int8)), "x.isin([1, 3])"),
+    (x.is_in(pl.Series([[1, 4]])), "x.isin([1, 4])"),
     (s.is_in(["a", None]), "s.isin(['a', None])"),
     (x.is_between(1, 2), "x.between(1, 2, inclusive='both')"),
     (x.is_between(1, 2, closed="none"), "x.between(1, 2, inclusive='neither')"),
@@ -169,6 +170,22 @@ def test_conditions_are_pushed_one_by_one(scan: Scan) -> None:
     assert pushed(scan, long, missing) is None
     assert pushed(scan, rate | missing) is None
     assert pushed_down(None, scan.fields)[0] is None
+
+
+def test_of_what_cannot_be_said_the_columns_are_pushed(scan: Scan) -> None:
+    branches = pl.when(pl.col("count") > 2).then(pl.col("rate")).otherwise(1) > 1
+    assert pushed(scan, branches) == "count.isna() | count.notna() | rate.isna() | rate.notna()"
+    assert pushed(scan, branches, pl.col("flag")).endswith(" & flag")  # type: ignore[union-attr]  # text
+    length = pl.col("spike_times").list.len()
+    assert pushed(scan, pl.when(pl.col("flag")).then(length).otherwise(0) > 1) is None
+    dice = pl.col("count").map_elements(lambda _: next(iter({True, False})), return_dtype=pl.Boolean)
+    assert pushed(scan, dice) is None
+
+
+def test_no_file_is_left_out_by_what_cannot_be_said(scan: Scan) -> None:
+    node, _ = pushed_down(pl.when(pl.col("_nwb_path") == "x").then(1).otherwise(2) > 3, scan.fields)
+    assert node is not None
+    assert scan.may_match(node).all()
 
 
 def test_what_fails_on_some_rows_keeps_them_all(scan: Scan, light: pa.Table) -> None:

@@ -1,18 +1,19 @@
 """Tools for tests of nwb_dask and of what is built on it.
 
-========== =======================================================================
-server     an HTTP server in this process, or one of its own: what it is told
-faulty     what goes wrong on command
-counts     what is counted
-connection requests in, answers out
-messages   requests and answers
-ranges     files, parts of them, and conditions, as HTTP has them
-s3         listings, errors and signed URLs, as S3 has them
-line       how fast bytes leave
-process    the server as a process of its own
-files      NWB files as a laboratory has them; `oddities` and `odd_columns` have the unusual ones
-series     one file with every type of TimeSeries; `series_odd` has one with the wrong and the unusual
-========== =======================================================================
+==================== =======================================================================
+server               an HTTP server in this process, or one of its own: what it is told
+faulty               what goes wrong on command
+counts               what is counted
+connection           requests in, answers out
+messages             requests and answers
+ranges               files, parts of them, and conditions, as HTTP has them
+s3                   listings, errors and signed URLs, as S3 has them
+line                 how fast bytes leave
+process              the server as a process of its own
+files                NWB files as a laboratory has them; `oddities` and `odd_columns` have the unusual ones
+performance_sessions hundreds of small sessions of a task in blocks, a few milliseconds each
+series               one file with every type of TimeSeries; `series_odd` has one with the wrong and the unusual
+==================== =======================================================================
 """
 
 from __future__ import annotations

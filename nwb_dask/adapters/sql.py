@@ -42,6 +42,7 @@ def sql(
     errors: Literal["raise", "skip"] = ...,
     schema_overrides: Overrides | None = ...,
     parse_dates: bool = ...,
+    lengths: bool = ...,
     eager: Literal[False] = ...,
 ) -> pl.LazyFrame: ...
 @overload
@@ -53,6 +54,7 @@ def sql(
     errors: Literal["raise", "skip"] = ...,
     schema_overrides: Overrides | None = ...,
     parse_dates: bool = ...,
+    lengths: bool = ...,
     eager: Literal[True],
 ) -> pl.DataFrame: ...
 def sql(
@@ -63,6 +65,7 @@ def sql(
     errors: Literal["raise", "skip"] = "raise",
     schema_overrides: Overrides | None = None,
     parse_dates: bool = True,
+    lengths: bool = False,
     eager: bool = False,
 ) -> pl.LazyFrame | pl.DataFrame:
     """Return the answer to an SQL query over the tables of one or many NWB files, as a polars LazyFrame.
@@ -86,6 +89,9 @@ def sql(
         Path of a table to the Arrow types that replace those of its columns: ``{"/units": {"depth": "float64"}}``.
     parse_dates : bool
         Whether dates in ``session`` are moments in UTC; see `nwb_dask.read_metadata`.
+    lengths : bool
+        Add the length of each list of ragged columns as ``"<column>.n"`` to every table. It is read from their indexes
+        alone, where ``ARRAY_LENGTH(spike_times)`` reads the spike times.
     eager : bool
         Collect the frame.
 
@@ -135,6 +141,7 @@ def sql(
         errors=errors,
         schema_overrides=schema_overrides,
         parse_dates=parse_dates,
+        lengths=lengths,
     )
     return context.execute(query, eager=eager)
 
@@ -146,6 +153,7 @@ def sql_context(
     errors: Literal["raise", "skip"] = "raise",
     schema_overrides: Overrides | None = None,
     parse_dates: bool = True,
+    lengths: bool = False,
 ) -> SqlContext:
     """Return what answers several SQL queries over the same files, and describes each table once.
 
@@ -169,6 +177,7 @@ def sql_context(
         errors=errors,
         schema_overrides=schema_overrides,
         parse_dates=parse_dates,
+        lengths=lengths,
     )
 
 
@@ -183,6 +192,7 @@ class SqlContext:
         errors: Literal["raise", "skip"] = "raise",
         schema_overrides: Overrides | None = None,
         parse_dates: bool = True,
+        lengths: bool = False,
     ) -> None:
         check_choice("errors", errors, ("raise", "skip"))
         self._files = expand_sources(source, make_access(storage_options))
@@ -190,6 +200,7 @@ class SqlContext:
         self._errors: Literal["raise", "skip"] = errors
         self._overrides = dict(schema_overrides or {})
         self._parse_dates = parse_dates
+        self._lengths = lengths
         self._frames: dict[str, pl.LazyFrame] = {}
         _check_overrides(self._overrides)
 
@@ -270,6 +281,7 @@ class SqlContext:
                 storage_options=self._storage_options,
                 schema_overrides=self._overrides.get(path),
                 errors=self._errors,
+                lengths=self._lengths,
             )
         except SchemaConflictError as error:
             error.add_note(f"in SQL the types of a table are said as schema_overrides={{{path!r}: {{column: type}}}}")

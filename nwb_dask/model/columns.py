@@ -11,13 +11,14 @@ import pyarrow as pa
 from nwb_dask.errors import UnsupportedLayoutError
 from nwb_dask.index import ArrayEntry, ElementType, FileIndex, GroupEntry, join
 from nwb_dask.model.arrow_types import CATEGORY, arrow_type, fixed_shape, is_heavy
-from nwb_dask.model.field import Field
+from nwb_dask.model.field import Field, lengths_field
 from nwb_dask.model.kinds import number_attribute, reference_attribute
 
-ColumnKind = Literal["vector", "record", "field", "sampled", "resolved"]
+ColumnKind = Literal["vector", "record", "field", "sampled", "resolved", "lengths"]
 """How values are laid out: one row each, possibly through indexes (``vector``); the whole dataset is the
 only row (``record``); one field of a compound dataset (``field``); computed from a starting time and a rate
-(``sampled``); taken from another table through a region (``resolved``)."""
+(``sampled``); taken from another table through a region (``resolved``); how many elements another column has in each
+row (``lengths``)."""
 
 NAMED_BY_LAST_PART = "electrode_group"
 """The reference column of /units whose target users know by its name, not by its path."""
@@ -43,7 +44,7 @@ class Column:
     region: Column | None = None
     """Of a ``resolved`` column: the DynamicTableRegion that selects the rows."""
     target: Column | None = None
-    """Of a ``resolved`` column: the column of the other table."""
+    """Of a ``resolved`` column: the column of the other table. Of a ``lengths`` column: the one with the lists."""
     target_rows: int = 0
 
     @property
@@ -54,6 +55,8 @@ class Column:
     @property
     def entries(self) -> tuple[ArrayEntry, ...]:
         """Datasets that hold the column: its indexes and its values."""
+        if self.kind == "lengths" and self.target is not None:
+            return self.target.indexes[:1] or self.target.entries
         if self.kind == "resolved" and self.region is not None and self.target is not None:
             return (*self.region.entries, *self.target.entries)
         return (*self.indexes, *((self.values,) if self.values is not None else ()))
@@ -146,6 +149,14 @@ def resolved_column(name: str, region: Column, target: Column, target_rows: int)
         item = pa.large_list(item)
     field = replace(target.field, name=name, type=item, heavy=is_heavy(item))
     return Column(field, "resolved", target.values, region=region, target=target, target_rows=target_rows)
+
+
+def lengths_column(column: Column) -> Column:
+    """Return how many elements each row of `column` has; where it has an index, that is all that is read."""
+    if column.kind == "resolved" and column.region is not None and column.region.indexes:
+        # As many as rows of the other table are named.
+        return lengths_column(column.region)
+    return Column(lengths_field(column.field), "lengths", column.values, target=column)
 
 
 def series_columns(index: FileIndex, group: GroupEntry) -> tuple[int, dict[str, Column]]:

@@ -31,6 +31,24 @@ class Field:
     """Ragged or n-dimensional: read after the filter, for surviving rows only, and not to be filtered on."""
     problem: str = ""
     """Why the column cannot be read (its type is then ``pa.null()``); reading it raises."""
+    lengths_of: str = ""
+    """The ragged column of which this one holds the length of each list; ``""`` for columns of a file."""
+
+    @property
+    def stored(self) -> str:
+        """Name of the column of a file that is read for this one."""
+        return self.lengths_of or self.name
+
+
+LENGTHS_SUFFIX = ".n"
+"""Ends the name of a column of lengths."""
+
+
+def lengths_field(field: Field) -> Field:
+    """Return the field of the lengths of the lists in a ragged column: null where the list is."""
+    type_ = pa.null() if field.problem else pa.int64()
+    name = field.name + LENGTHS_SUFFIX
+    return Field(name, type_, nullable=field.nullable, problem=field.problem, lengths_of=field.name)
 
 
 def path_fields() -> tuple[Field, ...]:

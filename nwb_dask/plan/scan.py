@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from nwb_dask.errors import NWBDaskError, PathNotFoundError, PredicateError
 from nwb_dask.index import Identity, Url
-from nwb_dask.model.field import NWB_PATH, TABLE_PATH, Field, path_fields
+from nwb_dask.model.field import NWB_PATH, PATH_COLUMNS, TABLE_PATH, Field, lengths_field, path_fields
 from nwb_dask.plan.filters import Filters, parse_filters
 from nwb_dask.plan.partition import Partition, Piece
 from nwb_dask.plan.predicate import Node
@@ -110,6 +110,38 @@ class Scan:
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"it has {', '.join(names)}"
         message = f"no column {name!r} in {self.table} of {self._files()}; {hint}"
         raise PathNotFoundError(message, path=self.table)
+
+    def with_lengths(self, *, columns: Sequence[str] | bool) -> Scan:
+        """Return the scan with the length of each list of ragged columns as ``<column>.n``, before the path columns.
+
+        Parameters
+        ----------
+        columns : sequence of str or bool
+            Ragged columns; True means all.
+
+        Raises
+        ------
+        PathNotFoundError
+            If there is no such column, it has no lists, or a column has the name of the lengths already.
+        """
+        if isinstance(columns, bool):
+            chosen = [one for one in self.fields if columns and pa.types.is_large_list(one.type)]
+        else:
+            chosen = [self.field(name) for name in columns]
+        taken = {one.name for one in self.fields}
+        added = []
+        for one in chosen:
+            lengths = lengths_field(one)
+            if not (one.problem or pa.types.is_large_list(one.type)):
+                message = f"lengths={one.name!r}: that column of {self.table} holds {one.type}, and no lists"
+                raise PathNotFoundError(message, url=self.names()[0], path=self.table)
+            if lengths.name in taken:
+                message = f"lengths={one.name!r}: {self.table} has a column {lengths.name!r} of its own"
+                raise PathNotFoundError(message, url=self.names()[0], path=self.table)
+            added.append(lengths)
+        own = [one for one in self.fields if one.name not in PATH_COLUMNS]
+        paths = [one for one in self.fields if one.name in PATH_COLUMNS]
+        return replace(self, fields=(*own, *added, *paths))
 
     def label(self, name: str) -> Field:
         """Return the field of the column that labels rows.

@@ -52,6 +52,13 @@ def list_array(offsets: npt.NDArray[np.int64], items: pa.Array) -> pa.Array:
     return pa.LargeListArray.from_arrays(pa.array(offsets, pa.int64()), items)
 
 
+def list_lengths(values: pa.Array) -> pa.Array:
+    """Return the length of each list as int64, null where it is null; a plain value is a list of one."""
+    if pa.types.is_large_list(values.type) or pa.types.is_fixed_size_list(values.type):
+        return pc.list_value_length(values).cast(pa.int64())
+    return pa.nulls(len(values), pa.int64()) if pa.types.is_null(values.type) else pa.repeat(1, len(values))
+
+
 def dictionary_array(codes: Values, categories: Sequence[str], known: Sequence[int] | None = None) -> pa.Array:
     """Return text categories by their codes.
 

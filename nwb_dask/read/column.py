@@ -14,7 +14,7 @@ from nwb_dask.index import ArrayEntry, ElementType
 from nwb_dask.model import Column
 from nwb_dask.model.columns import NAMED_BY_LAST_PART
 from nwb_dask.plan.ragged import Spans, element_spans, index_spans, merge_spans, rows_of_spans, spans_of_rows
-from nwb_dask.read.arrow import dictionary_array, last_parts, list_array, to_arrow
+from nwb_dask.read.arrow import dictionary_array, last_parts, list_array, list_lengths, to_arrow
 
 Values = npt.NDArray[np.generic]
 
@@ -102,16 +102,35 @@ def _read_vector(column: Column, rows: Spans) -> Reading:
         inner = column.indexes[depth + 1] if depth + 1 < len(column.indexes) else values
         if entry.element.kind == "region":
             return (yield from _read_regions(column, entry, spans))
-        known = index_spans(spans)
-        (stored,) = yield [(entry, known)]
-        ends = stored.astype(np.int64)
-        each = element_spans(ends, known, spans, n_elements=(inner.shape or (0,))[0])
+        each = yield from _element_spans(entry, inner, spans)
         offsets.append(np.concatenate(([0], np.cumsum(each[:, 1] - each[:, 0]))))
         spans = merge_spans(each)
     items = yield from _vector_items(column, values, spans)
     for steps in reversed(offsets):
         items = list_array(steps, items)
     return items
+
+
+def _element_spans(
+    index: ArrayEntry, inner: ArrayEntry, rows: Spans
+) -> Generator[Sequence[Ask], Sequence[Values], Spans]:
+    """Return the elements of `inner` that belong to each row, by a VectorIndex."""
+    known = index_spans(rows)
+    (stored,) = yield [(index, known)]
+    return element_spans(stored.astype(np.int64), known, rows, n_elements=(inner.shape or (0,))[0])
+
+
+def _read_lengths(column: Column, rows: Spans) -> Reading:
+    counted = column.target
+    if counted is None:
+        message = "a column of lengths has a column that it counts"
+        raise MalformedFileError(message)
+    if counted.indexes and counted.indexes[0].element.kind != "region":
+        inner = counted.indexes[1] if len(counted.indexes) > 1 else _values(counted)
+        each = yield from _element_spans(counted.indexes[0], inner, rows)
+        return pa.array(each[:, 1] - each[:, 0])
+    items = yield from _begin(counted, rows)
+    return list_lengths(items)
 
 
 def _read_regions(column: Column, entry: ArrayEntry, rows: Spans) -> Reading:
@@ -199,4 +218,5 @@ _READERS = {
     "field": _read_field,
     "sampled": _read_sampled,
     "resolved": _read_resolved,
+    "lengths": _read_lengths,
 }

@@ -13,7 +13,7 @@ import pyarrow as pa
 from nwb_dask.backends import File
 from nwb_dask.errors import NWBDaskError, SourceChangedError
 from nwb_dask.index import Source, Url
-from nwb_dask.model import NWB_PATH, PATH_COLUMNS, TABLE_PATH, Column, Field
+from nwb_dask.model import NWB_PATH, PATH_COLUMNS, TABLE_PATH, Column, Field, lengths_column
 from nwb_dask.plan import Partition, Piece
 from nwb_dask.plan.ragged import Spans, rows_of_spans
 from nwb_dask.read.column import leaf_type, read_columns
@@ -69,7 +69,8 @@ class OpenPiece:
         """Open the file and look the table up, unless all that may be asked for was read already."""
         piece, partition = self.piece, self._partition
         access = partition.access if isinstance(partition.access, Access) else Access()
-        wanted = {f.name for f in (*partition.fields, *partition.predicate_fields)} - _PATHS
+        fields = [f for f in (*partition.fields, *partition.predicate_fields) if f.name not in _PATHS]
+        wanted = {field.stored for field in fields}
         known = None if self._kept is None else self._kept.table(self._source, piece.table, wanted)
         if known is not None:
             self._table = known
@@ -77,8 +78,8 @@ class OpenPiece:
         try:
             self._file = file = self._stack.enter_context(open_source(piece.url, access, piece.identity))
             self._table = describe_table(file, piece.table, names=wanted, resolve=partition.resolve, prepare=True)
-            columns = [column for name, column in self._table.columns.items() if name in wanted and not column.problem]
-            file.prepare(entry for column in columns for entry in column.entries)
+            columns = [column for field in fields if (column := self._column(field)) and not column.problem]
+            file.prepare({entry.path: entry for column in columns for entry in column.entries}.values())
         except NWBDaskError as error:
             self._stack.close()
             raise error.at(url=piece.name, path=piece.table) from error.__cause__
@@ -113,10 +114,14 @@ class OpenPiece:
 
     def _stored(self, field: Field, n_rows: int) -> Column | None:
         """Return the column to read for a field; None where nothing has to be read."""
-        column = None if field.name in _PATHS else self._table.columns.get(field.name)
-        if column is None or (n_rows == 0 and not column.problem):
-            return None
-        return _as_bytes(column, field)
+        column = None if field.name in _PATHS else self._column(field)
+        return None if column is None or (n_rows == 0 and not column.problem) else column
+
+    def _column(self, field: Field) -> Column | None:
+        column = self._table.columns.get(field.stored)
+        if column is None or not field.lengths_of:
+            return None if column is None else _as_bytes(column, field)
+        return lengths_column(column)
 
     def _made(self, field: Field, rows: Spans, n_rows: int) -> pa.Array:
         if field.name in _PATHS:

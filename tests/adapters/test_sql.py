@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import polars as pl
 import pytest
 from polars.exceptions import PolarsError, SQLInterfaceError
@@ -24,6 +25,8 @@ from nwb_dask.testing import RangeServer
 from nwb_dask.testing.files import write_session
 from nwb_dask.testing.odd_columns import add_series, add_table, new_file
 from tests.adapters.sql_sessions import write_sessions
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +199,18 @@ def test_columns_conditions_and_limits_are_handed_to_the_read(large: list[Path],
     assert trace.bytes < most
 
 
+def test_lengths_of_lists_are_read_from_the_index_alone(large: list[Path]) -> None:
+    query = 'SELECT id, "spike_times.n" AS n FROM units WHERE "spike_times.n" > 5000'
+    expected = nwb_dask.sql(
+        "SELECT id, ARRAY_LENGTH(spike_times)::int8 AS n FROM units WHERE ARRAY_LENGTH(spike_times) > 5000", large
+    ).collect()
+    frame = nwb_dask.sql(query, large, lengths=True)
+    with nwb_dask.trace() as trace:
+        assert_frame_equal(frame.collect(), expected)
+    assert expected.height > 10
+    assert trace.bytes < 60_000
+
+
 def test_a_condition_on_the_file_opens_no_other(large: list[Path]) -> None:
     frame = nwb_dask.sql(f"SELECT depth FROM units WHERE _nwb_path LIKE '%{large[1].name}'", large)
     with nwb_dask.trace() as trace:
@@ -294,6 +309,19 @@ def test_explain_shows_what_is_handed_to_the_read(files: list[Path]) -> None:
     )
     assert 'SELECTION: col("count") > 3' in plan
     assert "PROJECT 2/" in plan or "PROJECT 1/" in plan
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the real files are not there")
+@pytest.mark.parametrize("path", sorted(REAL.rglob("*.nwb"))[::14], ids=lambda path: path.stem)
+def test_every_table_of_a_real_file_is_that_of_a_scan(path: Path) -> None:
+    context = nwb_dask.sql_context(path)
+    for table in contents.list_paths(path):
+        schema = context.execute(f'SELECT * FROM "{table}"').collect_schema()
+        assert schema == nwb_dask.scan_nwb(path, table).collect_schema()
+        with h5py.File(path) as file:
+            n_rows = len(file[table]["id"]) if "id" in getattr(file[table], "keys", list)() else 0
+        if n_rows:
+            assert context.execute(f'SELECT COUNT(_table_index) FROM "{table}"', eager=True).item() == n_rows
 
 
 def test_files_that_disagree_are_an_error_that_says_how_to_decide(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from nwb_dask.adapters.polars_frame.convert import schema, to_polars
 from nwb_dask.adapters.polars_frame.ending import until_exit
 from nwb_dask.adapters.polars_frame.translate import pushed_down
 from nwb_dask.plan import Scan
-from nwb_dask.read import read_batches, scan_sources
+from nwb_dask.read import checked_names, read_batches, scan_sources
 
 
 def scan_nwb(
@@ -28,6 +28,7 @@ def scan_nwb(
     errors: Literal["raise", "skip"] = "raise",
     include_path_columns: bool = True,
     resolve: Sequence[str] | bool = (),
+    lengths: Sequence[str] | bool = (),
 ) -> pl.LazyFrame:
     """Return a table of one or many NWB files as a polars LazyFrame.
 
@@ -58,6 +59,9 @@ def scan_nwb(
         unopened.
     resolve : sequence of str or bool
         DynamicTableRegion columns whose target rows are joined as ``<region>.<column>``; True means all.
+    lengths : sequence of str or bool
+        Ragged columns of which the length of each list is added as ``<column>.n``, in 64-bit integers; True means all.
+        Lengths are read from the index alone, and a filter on them is handed to the read.
 
     Returns
     -------
@@ -79,13 +83,16 @@ def scan_nwb(
     Notes
     -----
     polars says which columns are needed, but not what for. ``pl.col("spike_times").list.len()`` and a filter on it
-    read the spike times, and ``select(pl.len())`` reads the column that polars picks for it.
+    read the spike times, where ``pl.col("spike_times.n")`` of ``lengths=["spike_times"]`` reads none, and
+    ``select(pl.len())`` reads the column that polars picks for it.
 
     Examples
     --------
     >>> units = nwb_dask.scan_nwb("sessions/*.nwb", "/units")  # doctest: +SKIP
     >>> good = units.filter(pl.col("quality") == "good").select("id", "spike_times")  # doctest: +SKIP
     >>> good.collect()  # doctest: +SKIP
+    >>> units = nwb_dask.scan_nwb("sessions/*.nwb", "/units", lengths=["spike_times"])  # doctest: +SKIP
+    >>> units.filter(pl.col("spike_times.n") > 1000).select("id", "spike_times.n")  # doctest: +SKIP
     """
     scan = scan_sources(
         source,
@@ -99,7 +106,8 @@ def scan_nwb(
         resolve=resolve,
     )
     share_access(scan.access)
-    return lazy_frame(scan)
+    chosen = lengths if isinstance(lengths, bool) else checked_names("lengths", lengths)
+    return lazy_frame(scan.with_lengths(columns=chosen) if chosen else scan)
 
 
 def lazy_frame(scan: Scan) -> pl.LazyFrame:

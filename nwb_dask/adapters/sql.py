@@ -119,6 +119,8 @@ def sql(
     only for short names, in the tree of each file. Names are compared as they are written, capitals included; a name
     that ``WITH`` gives comes before those of files, and polars compares it without regard to capitals.
 
+    A condition on ``_nwb_path`` leaves files unopened; one on ``session`` does not, since polars joins what was read.
+
     ``session`` is one row of metadata per file, whatever is in the files, and is read when a query that uses it is
     given. A table ``/intervals/session`` has its path only. Series are tables of timestamps and data. Functions that
     polars has in place of tables, such as ``read_csv('...')``, read what they are told to.
@@ -234,6 +236,11 @@ class SqlContext:
         self._frames.clear()
         vars(self).pop("_paths", None)
         vars(self).pop("_short", None)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse: it may hold secrets, which its frames do not."""
+        message = "a SqlContext is not pickled; pickle the frames that execute() returns, or make it anew where it goes"
+        raise TypeError(message)
 
     def __repr__(self) -> str:
         return f"<SqlContext of {len(self._files)} files, such as {self._files[0].name}>"

@@ -7,6 +7,7 @@
 `scan_nwb`             the same table as a polars LazyFrame, which reads when it is collected
 `sql`                  a question in SQL over the tables of many files, as a polars LazyFrame
 `sql_context`          the same for several questions: each table is described once
+`sources`              the files of a folder, a bucket or a DANDI archive, found once and for ever
 `read_metadata`        one row per session: its metadata and its subject's
 `list_paths`           tables and series of many files, each with the files that have it
 `schema`               columns and Arrow types of a table of many files, without reading data
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from nwb_dask.adapters.eager import read_table as read_table
     from nwb_dask.adapters.metadata import read_metadata as read_metadata
     from nwb_dask.adapters.polars_frame import scan_nwb as scan_nwb
+    from nwb_dask.adapters.sources import sources as sources
     from nwb_dask.adapters.sql import sql as sql
     from nwb_dask.adapters.sql import sql_context as sql_context
     from nwb_dask.adapters.xarray_backend import open_sessions as open_sessions
@@ -71,6 +73,7 @@ _HOMES = {
     "scan_nwb": "nwb_dask.adapters.polars_frame",
     "sql": "nwb_dask.adapters.sql",
     "sql_context": "nwb_dask.adapters.sql",
+    "sources": "nwb_dask.adapters.sources",
     "read_metadata": "nwb_dask.adapters.metadata",
     "list_paths": "nwb_dask.adapters.contents",
     "schema": "nwb_dask.adapters.contents",

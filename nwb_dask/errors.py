@@ -35,8 +35,9 @@ def display_url(url: str) -> str:
         return url
     # What stands before the @ of an Azure URL is a container.
     bare = url if scheme in {"abfs", "abfss"} else _USERINFO.sub(r"\1", url, count=1)
-    # A question mark belongs to the key of an object in a bucket; only the version is a query.
-    return bare.partition("?versionId=" if scheme in _BUCKETS else "?")[0]
+    # A question mark belongs to the key of an object in a bucket, or to a glob over an archive.
+    query = "?versionId=" if scheme in _BUCKETS else "?asset=" if scheme == "dandi" else "?"
+    return bare.partition(query)[0]
 
 
 class NWBDaskError(Exception):

@@ -9,6 +9,8 @@ name                    environment                 what it decides
 ``engine``              NWB_DASK_ENGINE             which library fetches the bytes of remote files
 ``deadline``            NWB_DASK_DEADLINE           seconds that one request may take, its retries included
 ``requests_per_host``   NWB_DASK_REQUESTS_PER_HOST  requests to one server that are under way at once
+``dandi_api``           NWB_DASK_DANDI_API          where the API of the archive behind ``dandi://`` is; for one
+                                                    that is hosted by yourself
 ``cache``               NWB_DASK_CACHE              ``on`` or ``off``: whether indexes of files are kept on disk
 ``cache_dir``           NWB_DASK_CACHE_DIR          where; by default the user's cache folder of the system
 ``cache_bytes``         NWB_DASK_CACHE_BYTES        how much is kept before the oldest is dropped
@@ -50,6 +52,8 @@ class Options:
     deadline: float = 300.0
     """Seconds."""
     requests_per_host: int = 64
+    dandi_api: str | None = None
+    """``https://api.example.org/api``; None for the archive that the URL names."""
     cache: Literal["on", "off"] = "on"
     cache_dir: str | os.PathLike[str] | None = None
     """A folder; None for the user's cache folder of the system."""
@@ -57,6 +61,7 @@ class Options:
 
     def __post_init__(self) -> None:
         _check_choice("engine", self.engine, get_args(EngineName))
+        _check_api("dandi_api", self.dandi_api)
         _check_choice("cache", self.cache, ("on", "off"))
         _check_seconds("deadline", self.deadline)
         _check_count("requests_per_host", self.requests_per_host, least=1)
@@ -67,6 +72,16 @@ class Options:
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     if value not in choices:
         raise ValueError(f"{name}={value!r} is none of {', '.join(choices)}")
+
+
+def _check_api(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is not the URL of an API")
+    # No value is shown: there may be a password in it.
+    if not value.startswith(("http://", "https://")) or set(value) & set("@?#"):
+        raise ValueError(f"{name} is not the URL of an API: https://api.example.org/api")
 
 
 def _check_seconds(name: str, value: object) -> None:

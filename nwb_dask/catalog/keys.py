@@ -6,6 +6,8 @@ import re
 from hashlib import blake2b
 from urllib.parse import unquote
 
+from nwb_dask.storage import split_pinned
+
 KEY_BYTES = 20
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _USERINFO = re.compile(r"(://)[^/?#]*@")
@@ -36,6 +38,10 @@ def _lasting(url: str) -> str:
     scheme = match.group(1).lower() if match else ""
     if scheme in {"", "file"}:
         return url
+    asset = split_pinned(url) if scheme == "dandi" else None
+    if asset is not None:
+        # The same in every version of a dandiset that has it.
+        return "dandi://{}/assets/{}".format(*asset)
     bare = _USERINFO.sub(r"\1", url, count=1)
     if scheme in {"s3", "s3a"}:
         # A question mark belongs to the key of an S3 object.

@@ -43,9 +43,10 @@ _ALIASES: Mapping[str, str] = MappingProxyType(
 _SECRETS = (
     *("key", "secret", "token", "username", "password", "headers"),
     *("service_account_key", "account_key", "sas_token", "connection_string", "client_secret"),
+    "dandi_api_key",
 )
 _SWITCHES = ("anon", "requester_pays", "use_emulator")
-CHOICES = ("engine", "deadline", "requests_per_host")
+CHOICES = ("engine", "deadline", "requests_per_host", "dandi_api")
 """Options of `nwb_dask.options` that travel with an `Access`."""
 _PLAIN = (
     *("endpoint_url", "region", "profile", "project", "service_account"),
@@ -103,9 +104,10 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
         Names as s3fs has them (``key``, ``secret``, ``token``, ``anon``, ``endpoint_url``, ``profile``,
         ``requester_pays``, ``client_kwargs={"endpoint_url", "region_name"}``), gcsfs (``token``, ``project``), adlfs
         (``account_name``, ``account_key``, ``sas_token``, ``connection_string``), or obstore (``access_key_id``,
-        ``skip_signature``, ``region`` ...); for http(s), ``headers``, or ``username`` and ``password``; and
-        ``engine``, ``deadline`` and ``requests_per_host`` of `nwb_dask.options`. With ``engine="fsspec"`` or
-        ``"s3fs"`` other names are passed on to the file system as they are. Options that are None count as absent.
+        ``skip_signature``, ``region`` ...); for http(s), ``headers``, or ``username`` and ``password``; for ``dandi://``,
+        ``dandi_api_key``; and ``engine``, ``deadline``, ``requests_per_host`` and ``dandi_api`` of
+        `nwb_dask.options`. With ``engine="fsspec"`` or ``"s3fs"`` other names are passed on to the file system as
+        they are. Options that are None count as absent.
 
     Raises
     ------

@@ -9,6 +9,7 @@ from nwb_dask.errors import (
     SourceNotFoundError,
     SourceUnavailableError,
 )
+from nwb_dask.storage.dandi_url import instance_of, key_variable
 from nwb_dask.storage.engines.protocol import Failure
 
 _ABSENT = {404, 410}
@@ -50,11 +51,16 @@ def explain(failure: Failure, name: str, *, lost_secrets: bool, had_access: bool
         Whether the file could be read a moment ago.
     """
     said = f" ({failure.said})" if failure.said else ""
+    archive = instance_of(name)
+    if archive is not None and is_absent(failure):
+        message = f"{name} is not in the archive any more: a draft that was changed, or an asset that was deleted"
+        return SourceNotFoundError(f"{message}; list it again", url=name)
     if is_absent(failure):
         return SourceNotFoundError(f"nothing is at {name}{_folder_hint(name)}", url=name)
     if is_refused(failure):
         return SourceAccessError(
-            f"reading {name} was refused{said}: {_way_in(failure, lost_secrets=lost_secrets, had_access=had_access)}",
+            f"reading {name} was refused{said}: "
+            + _way_in(failure, name, lost_secrets=lost_secrets, had_access=had_access),
             url=name,
         )
     if failure.status in _CHANGED:
@@ -82,7 +88,7 @@ def changed(name: str) -> SourceChangedError:
     return SourceChangedError(f"{name} is not the file that was planned; plan again", url=name)
 
 
-def _way_in(failure: Failure, *, lost_secrets: bool, had_access: bool) -> str:
+def _way_in(failure: Failure, name: str, *, lost_secrets: bool, had_access: bool) -> str:
     if lost_secrets:
         return (
             "the credentials in storage_options are not known in this process; register the worker plugin, or set "
@@ -90,6 +96,13 @@ def _way_in(failure: Failure, *, lost_secrets: bool, had_access: bool) -> str:
         )
     if failure.said in _EXPIRED:
         return "the credentials or the signed link have expired; get new ones"
+    archive = instance_of(name)
+    if archive is not None:
+        variable = key_variable(archive)
+        return (
+            f"it is embargoed, or the key is not one of its owners'; set {variable} in the environment, or "
+            "storage_options={'dandi_api_key': ...}"
+        )
     if had_access:
         return "it could be read before, so the link or the credentials have expired; get new ones"
     return (

@@ -170,8 +170,9 @@ class RemoteStore:
         if cached is None or cached.kind == "size":
             # A size alone proves nothing.
             return self._first_round()
-        if cached.kind == "version":
-            self.is_unchanged = cached.value == self._engine.version
+        if cached.kind == "version" or self._engine.version is not None:
+            # A URL that pins a version has one for ever, whatever the server says of it.
+            self.is_unchanged = cached.kind != "version" or cached.value == self._engine.version
             return cached if self.is_unchanged else self._first_round()
         now = self._identify()
         if now is not None:

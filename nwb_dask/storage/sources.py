@@ -2,52 +2,44 @@
 
 from __future__ import annotations
 
-import fnmatch
 import glob
 import os
 import re
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 from nwb_dask.errors import SourceNotFoundError
 from nwb_dask.index import Url
-from nwb_dask.storage.access import Access
+from nwb_dask.storage.access import Access, find_secrets
+from nwb_dask.storage.dandi_url import DandiUrl, parse_dandi
+from nwb_dask.storage.globs import MAGIC, Choice, translate
 from nwb_dask.storage.listing import list_keys
 from nwb_dask.storage.local import unavailable
+from nwb_dask.storage.named import Named, Sources
 from nwb_dask.storage.urls import BUCKETS, display_url, local_path, make_url, scheme, split_bucket
 
 _SUFFIX = ".nwb"
 # A directory of this name is one store, however many files it holds.
 _STORE_SUFFIXES = (".nwb", ".zarr")
-_MAGIC = re.compile(r"[*?[]")
+_EVERYTHING = Choice()
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
-    """One file and the name that its rows carry."""
-
-    name: str
-    """As given, made absolute; of a URL without user and query string."""
-    url: Url
-    """Where it is; the URL as given, or the absolute path."""
-    typed: str
-    """As `name`, relative where it was given so; users compare rows with the paths that they wrote."""
-
-
-def expand_sources(source: object, access: Access) -> tuple[Named, ...]:
+def expand_sources(source: object, access: Access, choice: Choice = _EVERYTHING) -> tuple[Named, ...]:
     """Files that `source` means, in order; repeated ones stay.
 
     Parameters
     ----------
-    source : str, path or Named, or list or tuple of them
+    source : str, path, Named, Sources, or list or tuple of them
         A path, or a URL (``file://``, ``http(s)://``, ``s3://``, ``gs://``, ``az://`` ...); a glob (local or in a
         bucket, ``**`` for any depth); a folder (local, or a prefix in a bucket that ends in a slash), which means every
         ``*.nwb`` below it. Matches of a glob and files of a folder are sorted by name. A local path that exists is
-        that file, whatever characters it has. Names with a leading dot are left out, as a shell does. Files that this
-        function found are themselves: what was listed once need not be listed again.
+        that file, whatever characters it has. Names with a leading dot are left out, as a shell does. For assets of an
+        archive (``dandi://``) see `dandi_listing.find_assets`. Files that this function found are themselves: what was
+        listed once need not be listed again.
     access : Access
-        How to list buckets.
+        How to list buckets and archives.
+    choice : Choice, optional
+        Which of these files, and in which order those that a folder or glob means are.
 
     Returns
     -------
@@ -60,12 +52,49 @@ def expand_sources(source: object, access: Access) -> tuple[Named, ...]:
         If nothing matches, or if the server has no way to list (http).
     TypeError
         If `source` is none of these.
+    ValueError
+        If `choice` asks for an order that is known of archives only, or a key for one archive would go to two.
     """
-    if isinstance(source, (list, tuple)):
-        if not source:
-            raise SourceNotFoundError("no sources: the list is empty")
-        return _told_apart(tuple(one for item in source for one in _expand(item, access)))
-    return _told_apart(tuple(_expand(source, access)))
+    items = source if isinstance(source, (list, tuple)) else (source,)
+    if not items:
+        raise SourceNotFoundError("no sources: the list is empty")
+    _check_one_archive(items, access)
+    found = _told_apart(tuple(one for item in items for one in _chosen(item, access, choice)))
+    if not found:
+        raise SourceNotFoundError("no sources: 'include' and 'exclude' leave none of those that were found")
+    return found
+
+
+def _check_one_archive(items: Sequence[object], access: Access) -> None:
+    """Raise if a key would go to several archives; those of the environment have a variable for each."""
+    if "dandi_api_key" not in find_secrets(access):
+        return
+    texts = [text for item in items for text in (item if isinstance(item, Sources) else (item,))]
+    urls = [text.url if isinstance(text, Named) else text for text in texts]
+    archives = {found.instance for url in urls if isinstance(url, str) and (found := parse_dandi(url))}
+    if len(archives) > 1:
+        raise ValueError(f"storage_options['dandi_api_key'] is of one archive, not of {', '.join(sorted(archives))}")
+
+
+def _chosen(item: object, access: Access, choice: Choice) -> list[Named]:
+    """Return the files that one item means and that are wanted."""
+    archive = parse_dandi(item) if isinstance(item, str) else None
+    if archive is not None:
+        return _assets(archive, str(item), access, choice)
+    found = list(item.files) if isinstance(item, Sources) else _expand(item, access)
+    if not choice.order.endswith("path"):
+        raise ValueError(f"order={choice.order!r} is known of assets of an archive only (dandi://)")
+    kept = [one for one in found if choice.keeps(one.name)]
+    return sorted(kept, key=lambda one: one.name, reverse=True) if choice.order == "-path" else kept
+
+
+def _assets(archive: DandiUrl, text: str, access: Access, choice: Choice) -> list[Named]:
+    from nwb_dask.storage.dandi_listing import find_assets  # noqa: PLC0415  # 20 ms for those who read archives
+
+    found = find_assets(archive, text, access, choice)
+    # Rows of a single asset may be compared with what was typed.
+    typed = display_url(text) if archive.kind in {"path", "asset"} else None
+    return [Named(name, Url(url), typed or name) for name, url in found]
 
 
 def _told_apart(found: tuple[Named, ...]) -> tuple[Named, ...]:
@@ -114,7 +143,7 @@ def _paths(text: str) -> list[Named]:
         return [Named(path, Url(path), text)]
     # What was typed up to the first folder that a glob leaves open.
     is_folder = os.path.isdir(path)  # noqa: PTH112  # text in, text out
-    typed = base if is_folder else _MAGIC.split(base, maxsplit=1)[0].rpartition("/")[0]
+    typed = base if is_folder else MAGIC.split(base, maxsplit=1)[0].rpartition("/")[0]
     above = os.path.abspath(typed or ("/" if base.startswith("/") else "."))  # noqa: PTH100  # text in, text out
     return [Named(one, Url(one), os.path.join(typed, os.path.relpath(one, above))) for one in found]  # noqa: PTH118  # text in, text out
 
@@ -137,7 +166,7 @@ def _local(path: str) -> list[str]:
         if not found:
             raise SourceNotFoundError(f"the folder {path} has no *{_SUFFIX} in it", url=path)
         return found
-    if os.path.lexists(path) or not _MAGIC.search(path):
+    if os.path.lexists(path) or not MAGIC.search(path):
         return [path]
     matches = glob.glob(path, recursive=True)  # noqa: PTH207  # pathlib leaves nothing out and knows no absolute globs
     found = sorted(one for one in matches if one.endswith(_STORE_SUFFIXES) or not os.path.isdir(one))  # noqa: PTH112  # text in, text out
@@ -166,19 +195,19 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
 def _bucket(text: str, access: Access) -> list[str]:
     """Return the URLs that a URL, prefix or glob of an object store means."""
     bucket, key, version = split_bucket(text)
-    if not bucket or _MAGIC.search(bucket):
+    if not bucket or MAGIC.search(bucket):
         name = display_url(text)
         raise SourceNotFoundError(f"{name!r} names no bucket: {scheme(text)}://bucket/key", url=name)
     is_folder = key.endswith("/") or not key
-    if version or not (is_folder or _MAGIC.search(key)):
+    if version or not (is_folder or MAGIC.search(key)):
         return [text]
     if is_folder and key.rstrip("/").endswith(_STORE_SUFFIXES):
         return [text.rstrip("/")]
-    pattern = key + "**/*" + _SUFFIX if is_folder and not _MAGIC.search(key) else key
-    fixed = _MAGIC.split(pattern, maxsplit=1)[0].rpartition("/")
+    pattern = key + "**/*" + _SUFFIX if is_folder and not MAGIC.search(key) else key
+    fixed = MAGIC.split(pattern, maxsplit=1)[0].rpartition("/")
     recursive = "/" in pattern[len(fixed[0] + fixed[1]) :]
     keys = list_keys(f"{scheme(text)}://{bucket}", fixed[0] + fixed[1], access, recursive=recursive)
-    matches = re.compile(_translate(pattern)).fullmatch
+    matches = re.compile(translate(pattern)).fullmatch
     found = sorted({one for one in map(_store_of, keys) if matches(one)})
     if not found:
         raise SourceNotFoundError(f"nothing in the bucket {bucket} matches {display_url(text)}", url=display_url(text))
@@ -192,22 +221,6 @@ def _store_of(key: str) -> str:
         if part.endswith(_STORE_SUFFIXES):
             return "/".join(parts[: i + 1])
     return key
-
-
-def _translate(pattern: str) -> str:
-    """Return a glob as a regular expression; ``*`` stays in its folder, ``**/`` means any folders."""
-    parts = []
-    for part in re.split(r"(\*\*/|/)", pattern):
-        if part == "**/":
-            parts.append(r"(?:[^/.][^/]*/)*")
-        elif part == "/":
-            parts.append("/")
-        else:
-            # fnmatch wraps the expression; its dots would cross into other folders.
-            body = re.sub(r"\(\?s:(.*)\)\\[zZ]", r"\1", fnmatch.translate(part))
-            hidden = r"(?!\.)" if part[:1] in {"*", "?"} else ""
-            parts.append(hidden + body.replace(".*", "[^/]*"))
-    return "".join(parts)
 
 
 def _refuse_http_listing(text: str) -> None:

@@ -75,7 +75,8 @@ def open_store(url: Url, access: Access, expected: Identity | None = None, *, ca
     ----------
     url : Url
         An absolute path, or a URL: ``file://``, ``http(s)://``, ``s3://``, ``gs://``, ``az://`` (or ``abfs(s)://``,
-        ``adl://``), or what fsspec knows. ``?versionId=`` pins a version of an object in a bucket.
+        ``adl://``), an asset of an archive (``dandi://…?asset=``), or what fsspec knows. ``?versionId=`` pins a version
+        of an object in a bucket.
     access : Access
         How to reach it.
     expected : Identity, optional

@@ -9,7 +9,7 @@ import pytest
 
 from nwb_dask.errors import SourceNotFoundError
 from nwb_dask.storage import Named, expand_sources, make_access
-from nwb_dask.storage.sources import _translate
+from nwb_dask.storage.globs import translate
 
 ACCESS = make_access()
 SIGNED = "https://user:pass@host.org/a%20b+c.nwb?X-Amz-Signature=hush&x=1%2F2"
@@ -192,7 +192,7 @@ def test_other_types_are_refused(source: object) -> None:
     ],
 )
 def test_globs_of_keys_match_as_those_of_paths(pattern: str, key: str, *, matches: bool) -> None:
-    assert bool(re.fullmatch(_translate(pattern), key)) is matches
+    assert bool(re.fullmatch(translate(pattern), key)) is matches
 
 
 def test_relative_names_do_not_depend_on_links_in_the_working_directory(tmp_path: Path) -> None:

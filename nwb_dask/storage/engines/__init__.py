@@ -3,6 +3,7 @@
 ========== ======================================================================================================
 protocol   what storage asks of an engine, and what it gets back
 http       http(s) with Python's own client: the default there
+dandi      assets of an archive, over `http`
 obstore    s3, gs and az: the default there; http(s) too
 fsspec     any file system of fsspec, s3fs among them, with the options that its users know
 remfile    http(s) through remfile
@@ -31,7 +32,7 @@ __all__ = ["Driver", "Engine", "connect"]
 
 _HTTP = ("http", "https")
 _ENGINES: dict[EngineName, tuple[str, ...]] = {
-    "http": _HTTP,
+    "http": (*_HTTP, "dandi"),
     "obstore": (*_HTTP, "s3", "gs", "az"),
     "s3fs": ("s3",),
     "remfile": _HTTP,
@@ -53,10 +54,14 @@ def connect(url: str, access: Access) -> Engine:
     check_process()
     typed, options = scheme(url), access.choices()
     kind, name = BUCKETS.get(typed, typed), options.engine
-    if name not in {"auto", "fsspec"} and kind not in _ENGINES[name]:
+    if (name not in {"auto", "fsspec"} or (name, kind) == ("fsspec", "dandi")) and kind not in _ENGINES.get(name, ()):
         readable = ", ".join(f"{one}://" for one in _ENGINES[name])
         message = f"the engine {name!r} reads {readable}, not {typed}://; choose another, or 'auto'"
         raise SourceUnavailableError(message, url=url)
+    if typed == "dandi":
+        from nwb_dask.storage.engines.dandi import DandiEngine  # noqa: PLC0415  # 20 ms for those who read archives
+
+        return DandiEngine(url, access)
     if name in {"fsspec", "s3fs"} or (name == "auto" and kind not in {*_HTTP, "s3", "gs", "az"}):
         from nwb_dask.storage.engines.fsspec import connect_fsspec  # noqa: PLC0415  # a library of its own
 

@@ -73,6 +73,18 @@ def locate(url: str) -> Location:
     return Location(origin, target, url, _expiry(query))
 
 
+class Link:
+    """What redirects of one URL have led to, for all engines that share it.
+
+    Replaced as a whole, never modified: threads need no lock.
+    """
+
+    __slots__ = ("moved",)
+
+    def __init__(self) -> None:
+        self.moved: Location | None = None
+
+
 class HttpEngine:
     """One file on an http(s) server.
 
@@ -85,6 +97,8 @@ class HttpEngine:
         ``http(s)://``, without a user.
     headers : mapping
         What to send with each request.
+    link : Link, optional
+        What redirects have led to already.
 
     Raises
     ------
@@ -95,11 +109,10 @@ class HttpEngine:
     version: str | None = None
     driver: Driver | None = None
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, url: str, headers: Mapping[str, str], link: Link | None = None) -> None:
         self._home = locate(url)
         self._headers = headers
-        # Replaced as a whole, never modified: threads need no lock.
-        self._moved: Location | None = None
+        self._link = Link() if link is None else link
         self._may_move = self._home.target.partition("?")[0].endswith("/")
         self.host = str(self._home.origin)
 
@@ -112,7 +125,7 @@ class HttpEngine:
             if not isinstance(outcome, Location):
                 is_refused = isinstance(outcome, Failure) and outcome.status in _REFUSED
                 if not is_refused and place is not self._home:
-                    self._moved = place
+                    self._link.moved = place
                 if isinstance(outcome, Failure):
                     outcome = replace(outcome, renewable=known is not None and is_renewable(outcome))
                 return replace(outcome, n_requests=n_requests)
@@ -131,24 +144,24 @@ class HttpEngine:
             return 0, 0
         outcome = self._ask(self._home, (0, 1), Pin(), until)
         if isinstance(outcome, Location):
-            self._moved = outcome
+            self._link.moved = outcome
         else:
             self._may_move = False
         return 1, len(outcome.body) if isinstance(outcome, Answer) else 0
 
     def renew(self) -> None:
         """Forget what redirects led to."""
-        self._moved = None
+        self._link.moved = None
 
     def place(self) -> tuple[str, Mapping[str, str], bool]:
         """Return the URL to ask now, the headers that may be sent there, and whether a redirect led to it."""
         known = self._known()
         if known is None:
             return self._home.url, self._headers, False
-        return known.url, self._headers if known.origin == self._home.origin else {}, True
+        return known.url, self._headers if self._is_trusted(known) else {}, True
 
     def _known(self) -> Location | None:
-        moved = self._moved
+        moved = self._link.moved
         return moved if moved is not None and time.time() < moved.expires - _MARGIN_SECONDS else None
 
     def _ask(self, place: Location, wanted: Wanted, pin: Pin, until: float) -> Outcome | Location:
@@ -173,11 +186,21 @@ class HttpEngine:
             response.close()
         if isinstance(outcome, Location):
             _movers.add(self._home.origin)
+            refusal = self._refuse(outcome)
+            return outcome if refusal is None else Failure("odd", said=refusal)
         return outcome
+
+    def _refuse(self, place: Location) -> str | None:  # noqa: ARG002  # for engines that know more of their servers
+        """Return why a redirect is not followed; None if it is."""
+        return None
+
+    def _is_trusted(self, place: Location) -> bool:
+        """Return whether the headers of the user may be sent there."""
+        return place.origin == self._home.origin
 
     def _headers_for(self, place: Location, wanted: Wanted, pin: Pin) -> dict[str, str]:
         headers = {"User-Agent": "nwb-dask", "Accept": "*/*"}
-        if place.origin == self._home.origin:
+        if self._is_trusted(place):
             headers.update(self._headers)
         if isinstance(wanted, tuple):
             headers["Range"] = f"bytes={wanted[0]}-{wanted[1] - 1}"

@@ -22,7 +22,7 @@ from nwb_dask.read.describe import list_objects, normalize_path
 from nwb_dask.read.opening import open_source
 from nwb_dask.read.records import Record, read_record
 from nwb_dask.read.visit import visit_files
-from nwb_dask.storage import expand_sources, make_access
+from nwb_dask.storage import Sources, expand_sources, make_access
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -283,7 +283,7 @@ def open_nwb(source: object, *, storage_options: Mapping[str, object] | None = N
     version = text_attribute(root.attributes, "nwb_version") or ""
     contents = {path: _table(index, path) for path in find_tables(index)}
     ordered = {path: contents[path] for path in (*RECORDS, *contents) if path in contents}
-    return Session(named[0].name, version, MappingProxyType(ordered), storage_options, source)
+    return Session(named[0].name, version, MappingProxyType(ordered), storage_options, Sources(named))
 
 
 def _table(index: FileIndex, path: str) -> Table:

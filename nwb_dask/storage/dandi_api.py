@@ -16,7 +16,7 @@ from urllib.parse import urlencode, urlsplit
 
 from nwb_dask.errors import SourceNotFoundError, SourceUnavailableError
 from nwb_dask.storage.access import Access, has_lost_secrets
-from nwb_dask.storage.concurrency import run_all
+from nwb_dask.storage.concurrency import check_process, run_all
 from nwb_dask.storage.dandi_access import find_archive
 from nwb_dask.storage.dandi_url import UUID, DandiUrl
 from nwb_dask.storage.engines.http import HttpEngine, Location
@@ -26,6 +26,7 @@ from nwb_dask.storage.retry import send
 
 _PAGE = 1000
 """Assets of one answer: as many as the API gives (``LazyPagination.max_page_size``)."""
+_MOST_PAGES = 10_000
 _N_AT_ONCE = 5
 """Pages that are asked for at once: as dandi-cli does."""
 
@@ -63,6 +64,7 @@ class Api:
     """
 
     def __init__(self, url: DandiUrl, access: Access) -> None:
+        check_process()
         self._archive = find_archive(url.instance, access)
         self._access = access
         self._dandiset = url.dandiset
@@ -125,7 +127,7 @@ class Api:
         rows = self._rows(first)
         count = first.get("count")
         if first.get("next") is not None:
-            if type(count) is not int or not rows:
+            if type(count) is not int or not len(rows) < count <= _MOST_PAGES * len(rows):
                 raise self._odd("it does not say how many assets there are")
             rows += self._further(place, asked, range(2, -(-count // len(rows)) + 1))
         assets = [self._asset(row) for row in rows]

@@ -15,6 +15,7 @@ from nwb_dask.storage.engines.protocol import Failure
 _ABSENT = {404, 410}
 _REFUSED = {401, 403}
 _CHANGED = {412, 416}
+_BAD_REQUEST = 400
 # What S3 answers with status 400 or 403 when credentials are out of date.
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "InvalidToken", "RequestExpired", "TokenRefreshRequired"}
 _WRONG = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthenticationFailed"}
@@ -55,6 +56,9 @@ def explain(failure: Failure, name: str, *, lost_secrets: bool, had_access: bool
     if archive is not None and is_absent(failure):
         message = f"{name} is not in the archive any more: a draft that was changed, or an asset that was deleted"
         return SourceNotFoundError(f"{message}; list it again", url=name)
+    if archive is not None and failure.status == _BAD_REQUEST:
+        message = f"the archive gives no link to {name}: it may be Zarr, which is not read by this version"
+        return SourceUnavailableError(message, url=name)
     if is_absent(failure):
         return SourceNotFoundError(f"nothing is at {name}{_folder_hint(name)}", url=name)
     if is_refused(failure):
@@ -100,8 +104,8 @@ def _way_in(failure: Failure, name: str, *, lost_secrets: bool, had_access: bool
     if archive is not None:
         variable = key_variable(archive)
         return (
-            f"it is embargoed, or the key is not one of its owners'; set {variable} in the environment, or "
-            "storage_options={'dandi_api_key': ...}"
+            f"it is embargoed, or the key is not valid or not one of its owners'; set {variable} in the environment, "
+            "or storage_options={'dandi_api_key': ...}"
         )
     if had_access:
         return "it could be read before, so the link or the credentials have expired; get new ones"

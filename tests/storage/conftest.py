@@ -8,6 +8,8 @@ import pytest
 
 from nwb_dask.storage import retry
 from nwb_dask.testing import RangeServer
+from nwb_dask.testing.dandi import DandiServer
+from tests.storage import archives
 from tests.storage.serving import CONTENT, NAME
 
 
@@ -35,3 +37,21 @@ def no_cloud(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets tries follow each other without a pause worth mentioning."""
     monkeypatch.setattr(retry, "_FIRST_SECONDS", 0.001)
+
+
+@pytest.fixture(scope="session")
+def sessions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The files of an archive by path."""
+    return archives.write_small(tmp_path_factory.mktemp("sessions"))
+
+
+@pytest.fixture
+def dandi(
+    sessions: dict[str, Path], no_cloud: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DandiServer]:
+    """An archive that stands for the one that is known as ``dandi``, asked by a process that knows no file."""
+    monkeypatch.delenv("DANDI_API_KEY", raising=False)
+    monkeypatch.setenv("NWB_DASK_CACHE_DIR", str(tmp_path / "cache"))
+    with archives.serving(tmp_path / "archive", sessions) as archive:
+        monkeypatch.setenv("NWB_DASK_DANDI_API", archive.api_url)
+        yield archive

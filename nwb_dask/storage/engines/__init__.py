@@ -32,7 +32,7 @@ __all__ = ["Driver", "Engine", "connect"]
 
 _HTTP = ("http", "https")
 _ENGINES: dict[EngineName, tuple[str, ...]] = {
-    "http": (*_HTTP, "dandi"),
+    "http": _HTTP,
     "obstore": (*_HTTP, "s3", "gs", "az"),
     "s3fs": ("s3",),
     "remfile": _HTTP,
@@ -54,14 +54,12 @@ def connect(url: str, access: Access) -> Engine:
     check_process()
     typed, options = scheme(url), access.choices()
     kind, name = BUCKETS.get(typed, typed), options.engine
-    if (name not in {"auto", "fsspec"} or (name, kind) == ("fsspec", "dandi")) and kind not in _ENGINES.get(name, ()):
+    if typed == "dandi":
+        return _in_archive(url, access, name)
+    if name not in {"auto", "fsspec"} and kind not in _ENGINES[name]:
         readable = ", ".join(f"{one}://" for one in _ENGINES[name])
         message = f"the engine {name!r} reads {readable}, not {typed}://; choose another, or 'auto'"
         raise SourceUnavailableError(message, url=url)
-    if typed == "dandi":
-        from nwb_dask.storage.engines.dandi import DandiEngine  # noqa: PLC0415  # 20 ms for those who read archives
-
-        return DandiEngine(url, access)
     if name in {"fsspec", "s3fs"} or (name == "auto" and kind not in {*_HTTP, "s3", "gs", "az"}):
         from nwb_dask.storage.engines.fsspec import connect_fsspec  # noqa: PLC0415  # a library of its own
 
@@ -69,6 +67,15 @@ def connect(url: str, access: Access) -> Engine:
     if kind in _HTTP:
         return _over_http(url, access, name)
     return _in_bucket(url, access, driver=_ros3(url, access) if name == "ros3" else None)
+
+
+def _in_archive(url: str, access: Access, name: EngineName) -> Engine:
+    from nwb_dask.storage.engines.dandi import DandiEngine  # noqa: PLC0415  # 20 ms for those who read archives
+
+    if name not in {"auto", "http"}:
+        message = f"the engine {name!r} does not read dandi://, whose links expire; choose 'http' or 'auto'"
+        raise SourceUnavailableError(message, url=url)
+    return DandiEngine(url, access)
 
 
 def _over_http(url: str, access: Access, name: EngineName) -> Engine:

@@ -9,6 +9,7 @@
 `sql_context`          the same for several questions: each table is described once
 `sources`              the files of a folder, a bucket or a DANDI archive, found once and for ever
 `read_metadata`        one row per session: its metadata and its subject's
+`read_spike_times`     spike times of the units that pass a filter, in whole or in each of some intervals
 `list_paths`           tables and series of many files, each with the files that have it
 `schema`               columns and Arrow types of a table of many files, without reading data
 `open_timeseries`      a TimeSeries as a lazy, chunked, labelled xarray.DataArray; ``xr.open_dataset(source,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from nwb_dask.errors import TooManyLabelsError as TooManyLabelsError
     from nwb_dask.errors import UnsortedTimesError as UnsortedTimesError
     from nwb_dask.errors import UnsupportedLayoutError as UnsupportedLayoutError
+    from nwb_dask.spike_times import read_spike_times as read_spike_times
     from nwb_dask.storage import trace as trace
 
 __version__ = "0.1.0.dev0"
@@ -75,6 +77,7 @@ _HOMES = {
     "sql_context": "nwb_dask.adapters.sql",
     "sources": "nwb_dask.adapters.sources",
     "read_metadata": "nwb_dask.adapters.metadata",
+    "read_spike_times": "nwb_dask.spike_times",
     "list_paths": "nwb_dask.adapters.contents",
     "schema": "nwb_dask.adapters.contents",
     "open_nwb": "nwb_dask.adapters.browse",

@@ -43,6 +43,11 @@ class Unit:
         """Whether no spike can have been missed."""
         return self.observed is ALWAYS
 
+    @property
+    def has_spike_times(self) -> bool:
+        """Whether its file has spike times for it, if only an empty list."""
+        return self.observed is not NEVER
+
 
 def units_of(units: Units) -> list[Unit]:
     """Return the units of a table in memory, in order.

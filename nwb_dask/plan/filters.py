@@ -58,6 +58,17 @@ def named_columns(filters: Filters | None) -> frozenset[str] | None:
     return columns_of(_node(filters, ()))
 
 
+def also(filters: Filters | None, condition: Condition) -> Filters:
+    """Return filters that ask for `condition` besides; its value is text, a number, or a list of these."""
+    if filters is None:
+        return [condition]
+    if isinstance(filters, str):
+        # What text means may depend on the fields: it stays text.
+        name, operator, value = condition
+        return f"({filters}) and `{name}` {operator} {value!r}"
+    return Call("and", (_node(filters, ()), _condition(condition)))
+
+
 def _node(filters: object, fields: Sequence[Field]) -> Node:
     if isinstance(filters, Column | Literal | Call):
         return filters

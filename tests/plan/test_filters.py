@@ -7,7 +7,7 @@ import pytest
 
 from nwb_dask.errors import PathNotFoundError, PredicateError
 from nwb_dask.plan.check import check_predicate
-from nwb_dask.plan.filters import Filters, named_columns, parse_filters
+from nwb_dask.plan.filters import Filters, also, named_columns, parse_filters
 from nwb_dask.plan.predicate import Call, Column, Literal, Node
 from tests.plan.predicates import FIELDS
 
@@ -153,3 +153,14 @@ def test_the_columns_of_filters_are_known_before_the_fields() -> None:
 
 def test_columns_that_text_names_only_with_the_fields_at_hand_are_not_guessed() -> None:
     assert named_columns("index > 5") is None
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [None, FAST, [("rate", ">", 5)], [[("rate", ">", 5)], [("rate", "<", 1)]], "rate > 5 or rate < 1"],
+)
+def test_a_further_condition_holds_besides(filters: Filters | None) -> None:
+    both = also(filters, ("quality", "in", ["good", "o'k \\"]))
+    given = parse_filters(filters, FIELDS)
+    member = Call("isin", (Column("quality"), Literal(("good", "o'k \\"))))
+    assert parse_filters(both, FIELDS) == (member if given is None else Call("and", (given, member)))

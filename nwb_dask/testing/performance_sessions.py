@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import uuid
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 from hdmf.common import DynamicTableRegion, VectorData, VectorIndex
 from pynwb import NWBHDF5IO, NWBFile
 from pynwb.epoch import TimeIntervals
@@ -65,16 +66,19 @@ def write_performance_sessions(
     first = session_values(0, n_units=n_units, spikes_per_unit=spikes_per_unit, seed=seed)
     _write_template(paths[0], first)
     template = bytearray(paths[0].read_bytes())
-    object_ids = _places_of_object_ids(paths[0])
+    object_ids, places = _places_of_object_ids(paths[0]), _places_of_numbers(paths[0], first)
     for number, path in enumerate(paths):
         values = session_values(number, n_units=n_units, spikes_per_unit=spikes_per_unit, seed=seed)
         for count, place in enumerate(object_ids):
             template[place : place + _ID_CHARACTERS] = str(
                 uuid.uuid5(uuid.NAMESPACE_OID, f"{seed}/{number}/{count}")
             ).encode()
+        for (group, name), (place, dtype) in places.items():
+            column = np.asarray(values[group][name], dtype=dtype).tobytes()
+            template[place : place + len(column)] = column
         path.write_bytes(template)
         with h5py.File(path, "r+") as file:
-            _replace(file, values)
+            _replace_text(file, values, places)
     return paths
 
 
@@ -134,7 +138,7 @@ def _columns(table: Mapping[str, Any], file: NWBFile) -> list[VectorData | Vecto
     return columns
 
 
-def _replace(file: h5py.File, values: Values) -> None:
+def _replace_text(file: h5py.File, values: Values, but: Collection[tuple[str, str]]) -> None:
     for group, members in values.items():
         for name, value in members.items():
             place = f"{group.rstrip('/')}/{name}"
@@ -142,9 +146,20 @@ def _replace(file: h5py.File, values: Values) -> None:
                 # The one dataset whose length differs; it has no attributes that would be lost.
                 del file[place]
                 file.create_dataset(place, data=list(value), dtype=h5py.string_dtype())
-            else:
+            elif (group, name) not in but:
                 file[place][...] = value
     file["/timestamps_reference_time"][...] = values["/"]["session_start_time"]
+
+
+def _places_of_numbers(path: Path, values: Values) -> dict[tuple[str, str], tuple[int, np.dtype[Any]]]:
+    """Return where in the file the numbers of each contiguous dataset are, and their type there."""
+    with h5py.File(path) as file:
+        found = {(group, name): file[group][name] for group, members in values.items() for name in members}
+        return {
+            key: (dataset.id.get_offset(), dataset.dtype)
+            for key, dataset in found.items()
+            if h5py.check_string_dtype(dataset.dtype) is None
+        }
 
 
 def _places_of_object_ids(path: Path) -> list[int]:

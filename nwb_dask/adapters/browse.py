@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, Unpack, overload
@@ -12,13 +12,12 @@ from nwb_dask.adapters.eager import Engine, ReadOptions, read_table
 from nwb_dask.adapters.stored import Origin, StoredFields, StoredGroup, StoredTable, near
 from nwb_dask.adapters.tree import describe_row, render_html, render_text
 from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError
-from nwb_dask.index import FileIndex, join
-from nwb_dask.model import Table, build_table, category_paths, find_tables
-from nwb_dask.model.kinds import RECORDS, table_kind, text_attribute
+from nwb_dask.index import join
+from nwb_dask.model import Table
+from nwb_dask.model.kinds import text_attribute
 from nwb_dask.model.metadata import STANDARD, SUBJECT, Key, session_values
-from nwb_dask.model.table import with_columns
 from nwb_dask.read import read_trusting
-from nwb_dask.read.describe import list_objects, normalize_path
+from nwb_dask.read.describe import describe_contents, list_objects, normalize_path
 from nwb_dask.read.opening import open_source
 from nwb_dask.read.records import Record, read_record
 from nwb_dask.read.visit import visit_files
@@ -277,20 +276,8 @@ def open_nwb(source: object, *, storage_options: Mapping[str, object] | None = N
     try:
         with open_source(named[0].url, access) as file:
             index = list_objects(file)
+            contents = describe_contents(index)
     except NWBDaskError as error:
         raise error.at(url=named[0].name) from error.__cause__
-    root = index.groups["/"]
-    version = text_attribute(root.attributes, "nwb_version") or ""
-    contents = {path: _table(index, path) for path in find_tables(index)}
-    ordered = {path: contents[path] for path in (*RECORDS, *contents) if path in contents}
-    return Session(named[0].name, version, MappingProxyType(ordered), storage_options, Sources(named))
-
-
-def _table(index: FileIndex, path: str) -> Table:
-    table = build_table(index, path)
-    if table_kind(index, path) == "aligned":
-        for category in category_paths(index, path):
-            if category in index.groups:
-                prefix = category.rpartition("/")[2]
-                table = with_columns(table, prefix, build_table(index, category), n_rows=table.n_rows)
-    return replace(table, kind=table_kind(index, path) or table.kind)
+    version = text_attribute(index.groups["/"].attributes, "nwb_version") or ""
+    return Session(named[0].name, version, MappingProxyType(contents), storage_options, Sources(named))

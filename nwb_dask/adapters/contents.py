@@ -7,8 +7,9 @@ from typing import Literal
 
 import pyarrow as pa
 
+from nwb_dask.model import Table
 from nwb_dask.read import check_choice, scan_sources
-from nwb_dask.read.describe import list_tables
+from nwb_dask.read.describe import describe_contents, list_objects, list_tables
 from nwb_dask.read.visit import visit_files
 from nwb_dask.storage import expand_sources, make_access
 
@@ -53,6 +54,25 @@ def list_paths(
         for path in paths:
             holders.setdefault(path, []).append(one.name)
     return {path: tuple(holders[path]) for path in sorted(holders)}
+
+
+def list_contents(
+    source: object,
+    *,
+    storage_options: Mapping[str, object] | None = None,
+    errors: Literal["raise", "skip"] = "raise",
+) -> list[tuple[str, Mapping[str, Table]]]:
+    """Return the name of each file and its tables and series by path, in source order.
+
+    Reads the tree of each file and no data. Parameters and errors are those of `list_paths`.
+    """
+    check_choice("errors", errors, ("raise", "skip"))
+    access = make_access(storage_options)
+    named = expand_sources(source, access)
+    found, _ = visit_files(
+        named, access, lambda _, file: describe_contents(list_objects(file)), skip_corrupt=errors == "skip"
+    )
+    return [(one.name, contents) for one, contents in found]
 
 
 def schema(

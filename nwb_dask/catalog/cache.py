@@ -124,6 +124,13 @@ class IndexCache:
         """Return what is kept in the folder, used last first."""
         return listing.entries(self.folder)
 
+    def kept_bytes(self, url: Url) -> int:
+        """Return how much is kept of a file in the folder, in bytes; 0 if nothing is."""
+        try:
+            return listing.index_path(self.folder, url_key(url)).stat().st_size
+        except OSError:
+            return 0
+
     def sweep(self, max_bytes: int | None = None) -> int:
         """Remove what was used longest ago if the folder is larger than it may be; return the bytes removed."""
         removed = listing.sweep(self.folder, self.max_bytes if max_bytes is None else max_bytes)

@@ -85,6 +85,18 @@ def list_tables(file: File) -> tuple[str, ...]:
     return found
 
 
+def describe_contents(index: FileIndex) -> dict[str, Table]:
+    """Return every table and series of a file by path, one-row tables of metadata first.
+
+    Parameters
+    ----------
+    index : FileIndex
+        Of its whole tree; see `list_objects`.
+    """
+    contents = {path: _listed_table(index, path) for path in find_tables(index)}
+    return {path: contents[path] for path in dict.fromkeys((*RECORDS, *contents)) if path in contents}
+
+
 def describe_table(
     file: File, path: str, *, names: Iterable[str] | None = None, resolve: Resolve = (), prepare: bool = False
 ) -> Table:
@@ -114,6 +126,17 @@ def describe_table(
     described = _describe(file, path, wanted, resolve, prepare=prepare)
     recent_tables.put((file.source, path, wanted, resolve), described)
     return described
+
+
+def _listed_table(index: FileIndex, path: str) -> Table:
+    table = build_table(index, path)
+    kind = table_kind(index, path)
+    if kind == "aligned":
+        for category in category_paths(index, path):
+            if category in index.groups:
+                prefix = category.rpartition("/")[2]
+                table = with_columns(table, prefix, build_table(index, category), n_rows=table.n_rows)
+    return replace(table, kind=kind or table.kind)
 
 
 def _describe(

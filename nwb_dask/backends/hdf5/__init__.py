@@ -14,5 +14,6 @@ filters    pure: gzip, shuffle, fletcher32
 limits     what a file declares and cannot hold
 values     everything else, through h5py
 boundary   errors of h5py, as errors of ours
+libraries  which libhdf5 and which filters are there
 ========== =================================================================================
 """

@@ -1,0 +1,188 @@
+"""The arguments and options that commands share."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import click
+
+from nwb_dask.options import EngineName, options
+
+Format: TypeAlias = Literal["table", "json", "jsonl", "csv", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+_Command: TypeAlias = Callable[..., Any]
+_NESTED_OPTIONS = frozenset({"client_kwargs", "client_options", "headers"})
+_SWITCHES = {"true": True, "false": False}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How files are reached, and what becomes of those that cannot be read."""
+
+    storage_options: Mapping[str, object] = field(default_factory=dict, repr=False)
+    errors: Literal["raise", "skip"] = "raise"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """How an answer is given."""
+
+    format: Format = "table"
+    path: Path | None = None
+    """None for stdout."""
+    is_forced: bool = False
+    """Whether a file that is there is replaced."""
+    max_rows: int | None = None
+    """More are an error; None for no bound."""
+
+
+def source_argument(command: _Command) -> _Command:
+    """Add ``SOURCE...``: one as text, several as a list."""
+    return click.argument("source", nargs=-1, required=True, callback=_one_or_many)(command)
+
+
+def table_argument(command: _Command) -> _Command:
+    """Add ``TABLE``, which comes last."""
+    return click.argument("table", callback=_not_empty)(command)
+
+
+def columns_option(command: _Command) -> _Command:
+    """Add ``--columns A,B``: a list of names, or None for all columns."""
+    return click.option(
+        "--columns", "-c", multiple=True, metavar="A,B", callback=_names, help="Only these columns, in this order."
+    )(command)
+
+
+def source_options(command: _Command) -> _Command:
+    """Add the options of reaching files, which the command gets as `reach`; ``--engine`` holds while it runs."""
+
+    @functools.wraps(command)
+    def wrapped(*, storage_option: Mapping[str, object], engine: str | None, errors: Any, **rest: Any) -> object:  # noqa: ANN401  # click's values
+        reach = SourceOptions(storage_option, errors)
+        with options(**({} if engine is None else {"engine": engine})):
+            _check_access(reach)
+            return command(reach=reach, **rest)
+
+    wrapped = click.option(
+        "--errors",
+        type=click.Choice(["raise", "skip"]),
+        default="raise",
+        show_default=True,
+        help="Files that are corrupt or missing: an error, or left out; the exit code is then 4.",
+    )(wrapped)
+    wrapped = click.option(
+        "--engine", type=click.Choice(get_args(EngineName)), help="Which library fetches the bytes of remote files."
+    )(wrapped)
+    return click.option(
+        "--storage-option",
+        multiple=True,
+        metavar="KEY=VALUE",
+        callback=_storage_options,
+        help="A credential, an endpoint ...: anon=true, key=..., endpoint_url=...; as storage_options in Python. "
+        "Other users of the machine may see it; the environment and profiles hide it.",
+    )(wrapped)
+
+
+def output_options(command: _Command) -> _Command:
+    """Add the options of giving an answer, which the command gets as `output`."""
+
+    @functools.wraps(command)
+    def wrapped(*, format_: Format | None, out: Path | None, force: bool, max_rows: int | None, **rest: Any) -> object:  # noqa: ANN401  # click's values
+        chosen = format_ or _format_of(out)
+        output = OutputOptions(chosen, out, force, max_rows)
+        _check_output(output)
+        return command(output=output, **rest)
+
+    wrapped = click.option("--force", is_flag=True, help="Replace the file of -o.")(wrapped)
+    wrapped = click.option(
+        "--max-rows",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="An answer of more rows is an error (exit 3); nothing is ever cut.",
+    )(wrapped)
+    wrapped = click.option(
+        "-o",
+        "--output",
+        "out",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Write to a file, which appears when it is complete; its suffix chooses the format.",
+    )(wrapped)
+    return click.option(
+        "-f", "--format", "format_", type=click.Choice(FORMATS), help="How rows are given.  [default: table]"
+    )(wrapped)
+
+
+def _one_or_many(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> str | list[str]:
+    if not all(value):
+        raise click.UsageError("a SOURCE is empty")
+    return value[0] if len(value) == 1 else list(value)
+
+
+def _not_empty(_: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("it is empty; give a path such as /units, or / for the root", param=parameter)
+    return value
+
+
+def _names(_: click.Context, __: click.Parameter, value: Iterable[str]) -> list[str] | None:
+    names = [name.strip() for one in value for name in one.split(",") if name.strip()]
+    return list(dict.fromkeys(names)) or None
+
+
+def _storage_options(_: click.Context, parameter: click.Parameter, value: Iterable[str]) -> dict[str, object]:
+    """Return the options by name. No message shows a value, which may be secret."""
+    found: dict[str, object] = {}
+    for one in value:
+        name, equals, text = one.partition("=")
+        if not (name and equals):
+            raise click.BadParameter("KEY=VALUE is wanted, and one has no '='", param=parameter)
+        found[name] = _parsed(name, text, parameter)
+    return found
+
+
+def _parsed(name: str, text: str, parameter: click.Parameter) -> object:
+    if name in _NESTED_OPTIONS:
+        try:
+            return json.loads(text)
+        except ValueError:
+            failed = click.BadParameter(f"the value of {name!r} is wanted as a JSON object", param=parameter)
+        raise failed
+    if name in {"deadline", "requests_per_host"}:
+        try:
+            return float(text) if name == "deadline" else int(text)
+        except ValueError:
+            raise click.BadParameter(f"the value of {name!r} is no number", param=parameter) from None
+    return _SWITCHES.get(text.lower(), text)
+
+
+def _check_access(reach: SourceOptions) -> None:
+    """Make wrong options, given or from the environment, an error of usage."""
+    from nwb_dask.storage import make_access  # noqa: PLC0415  # not for --help
+
+    try:
+        make_access(reach.storage_options)
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _format_of(out: Path | None) -> Format:
+    suffix = "" if out is None else out.suffix.lower().removeprefix(".")
+    return next((one for one in FORMATS if one == suffix), "table")
+
+
+def _check_output(output: OutputOptions) -> None:
+    if output.path is None:
+        if output.is_forced:
+            raise click.UsageError("--force replaces the file of -o, and none is given")
+        if output.format == "parquet" and sys.stdout.isatty():
+            raise click.UsageError("Parquet is no text for a terminal; give -o FILE, or redirect the output")
+    elif not output.path.parent.is_dir():
+        raise click.UsageError(f"the folder of -o does not exist: {output.path.parent}")

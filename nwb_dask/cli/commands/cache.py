@@ -1,0 +1,64 @@
+"""``nwb-dask cache``: what is known of remote files."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+import pyarrow as pa
+
+from nwb_dask.catalog import IndexCache, index_cache
+from nwb_dask.cli.arguments import OutputOptions, output_options
+from nwb_dask.cli.failures import OutputError
+from nwb_dask.cli.output import check_target, table_of, write_rows
+from nwb_dask.cli.reporting import reporter
+from nwb_dask.cli.safe_text import escape
+
+_SUMMARY = (("folder", pa.string()), ("n_files", pa.int64()), ("size_bytes", pa.int64()), ("max_bytes", pa.int64()))
+_ENTRIES = (("file", pa.string()), ("size_bytes", pa.int64()), ("used", pa.timestamp("s", "UTC")))
+
+
+@click.group
+def command() -> None:
+    """Show or clear what is known of remote files.
+
+    It is kept in NWB_DASK_CACHE_DIR, or in the user's cache folder, unless NWB_DASK_CACHE=off.
+    """
+
+
+@command.command
+@click.option("--files", "is_listing", is_flag=True, help="One row per file that is known, used last first.")
+@output_options
+def info(*, is_listing: bool, output: OutputOptions) -> None:
+    """Show where the cache is and how large."""
+    check_target(output)
+    cache = _cache()
+    found = cache.entries()
+    if is_listing:
+        rows = [(one.url, one.size_bytes, datetime.fromtimestamp(int(one.used), UTC)) for one in found]
+        write_rows(table_of(_ENTRIES, rows), output)
+        return
+    total = sum(one.size_bytes for one in found)
+    write_rows(table_of(_SUMMARY, [(str(cache.folder), len(found), total, cache.max_bytes)]), output)
+
+
+@command.command
+def clear() -> None:
+    """Forget everything that is known of remote files."""
+    cache = _cache()
+    found = cache.entries()
+    cache.clear()
+    reporter().note(f"forgot {len(found)} files, {sum(one.size_bytes for one in found):,} bytes, in {cache.folder}")
+
+
+@command.command
+def path() -> None:
+    """Print the folder of the cache."""
+    click.echo(escape(str(_cache().folder)))
+
+
+def _cache() -> IndexCache:
+    cache = index_cache()
+    if isinstance(cache, IndexCache):
+        return cache
+    raise OutputError("cache_off", "the cache is switched off; NWB_DASK_CACHE=on switches it on")

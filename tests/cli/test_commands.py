@@ -1,0 +1,225 @@
+"""Every command, beside what h5py, pandas and polars say of the same files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import polars as pl
+import pytest
+
+import nwb_dask
+from nwb_dask.options import options
+from nwb_dask.testing import RangeServer
+from tests.cli.conftest import Run
+
+REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
+FILES = sorted(REAL.rglob("*.nwb"))[::12]
+
+
+def read(run: Run, *arguments: object) -> Any:  # whatever JSON says
+    result = run(*arguments, "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def text(value: object) -> str | None:
+    return value.decode() if isinstance(value, bytes) else None if value is None else str(value)
+
+
+def test_ls_lists_the_files_of_a_folder_in_order(run: Run, sessions: list[Path]) -> None:
+    result = run("ls", sessions[0].parent)
+    assert result.stdout.splitlines() == [str(path) for path in sessions]
+    assert read(run, "ls", *reversed(sessions)) == [{"file": str(path)} for path in reversed(sessions)]
+
+
+def test_ls_long_says_the_size_and_what_tells_versions_apart(run: Run, sessions: list[Path]) -> None:
+    found = read(run, "ls", "--long", sessions[0].parent / "*.nwb")
+    assert [one["size_bytes"] for one in found] == [path.stat().st_size for path in sessions]
+    assert {one["version_kind"] for one in found} == {"mtime"}
+
+
+def test_ls_asks_no_server_for_a_file_that_is_named_unless_told_to(run: Run, sessions: list[Path]) -> None:
+    with RangeServer(sessions[0].parent) as server:
+        url = server.url("a.nwb")
+        assert read(run, "ls", url) == [{"file": url}]
+        assert server.n_requests == 0
+        assert read(run, "ls", "-l", url)[0]["size_bytes"] == sessions[0].stat().st_size
+
+
+def test_info_says_session_subject_and_how_many_tables_and_series(run: Run, sessions: list[Path]) -> None:
+    found = read(run, "info", *sessions)
+    assert [one["_nwb_path"] for one in found] == [str(path) for path in sessions]
+    for one, path in zip(found, sessions, strict=True):
+        with h5py.File(path) as file:
+            assert one["identifier"] == text(file["identifier"][()])
+            assert one["subject_id"] == text(file["general/subject/subject_id"][()])
+            assert one["nwb_version"] == file.attrs["nwb_version"]
+    assert [(one["n_tables"], one["n_series"]) for one in found] == [(3, 2), (1, 0)]
+
+
+def test_tables_counts_files_rows_and_columns(run: Run, sessions: list[Path]) -> None:
+    found = {one["path"]: one for one in read(run, "tables", *sessions)}
+    n_rows, columns = 0, {"id"}
+    for path in sessions:
+        with h5py.File(path) as file:
+            n_rows += len(file["units/id"])
+            columns |= set(file["units"].attrs["colnames"])
+    units = found["/units"]
+    assert units == {
+        "path": "/units", "kind": "table", "type": "Units", "n_files": 2, "n_rows": n_rows, "n_columns": len(columns),
+    }  # fmt: skip
+    assert found["/acquisition/lfp"]["kind"] == "series"
+    assert found["/acquisition/lfp"]["n_rows"] == 10
+    assert {one["kind"] for one in read(run, "tables", *sessions, "--kind", "series")} == {"series"}
+
+
+def test_schema_names_columns_and_types(run: Run, sessions: list[Path]) -> None:
+    with h5py.File(sessions[0]) as file:
+        columns = ["id", *file["units"].attrs["colnames"], "_nwb_path", "_table_path", "_table_index"]
+    found = {one["column"]: one["type"] for one in read(run, "schema", *sessions, "/units")}
+    assert list(found) == columns
+    assert found["spike_times"] == "large_list<item: double>"
+    assert read(run, "schema", *sessions, "/units", "--columns", "depth,id")[0]["column"] == "depth"
+
+
+def test_head_shows_the_first_rows_over_files(run: Run, sessions: list[Path]) -> None:
+    ids: list[int] = []
+    for path in sessions:
+        with h5py.File(path) as file:
+            ids += file["units/id"][()].tolist()
+    found = read(run, "head", *sessions, "/units", "-n", 8, "--columns", "id", "--no-paths")
+    assert found == [{"id": one} for one in ids[:8]]
+    assert read(run, "head", *sessions, "/units", "-n", 0) == []
+
+
+def test_head_filters_as_told(run: Run, sessions: list[Path]) -> None:
+    with h5py.File(sessions[0]) as file:
+        depth, ids = file["units/depth"][()], file["units/id"][()]
+    limit = float(np.median(depth))
+    found = read(run, "head", sessions[0], "/units", "-n", 2, "-c", "id", "--no-paths", "--where", f"depth > {limit}")
+    assert [one["id"] for one in found] == ids[depth > limit][:2].tolist()
+
+
+def test_head_stops_reading_once_it_has_the_rows(run: Run, sessions: list[Path], tmp_path: Path) -> None:
+    gone = tmp_path / "c.nwb"
+    gone.write_bytes(sessions[0].read_bytes())
+    with h5py.File(gone, "r+") as file:
+        del file["units/depth"]
+        file["units/depth"] = np.zeros(99)
+    result = run("head", sessions[0], gone, "/units", "-n", 3, "-c", "id")
+    assert result.exit_code == 0
+
+
+def test_explain_tells_what_is_read(run: Run, sessions: list[Path]) -> None:
+    arguments = ("explain", *sessions, "/units", "-c", "spike_times", "--filter", "depth > 5")
+    frame = nwb_dask.read_nwb(list(map(str, sessions)), "/units", columns=["spike_times"], filters="depth > 5")
+    assert run(*arguments).stdout == f"{frame.nwb.explain()}\n"
+    (plan,) = read(run, *arguments)
+    assert plan["predicate_columns"] == ["depth"]
+    with h5py.File(sessions[0]) as one, h5py.File(sessions[1]) as other:
+        assert plan["expected_bytes"] >= one["units/spike_times"].nbytes + other["units/spike_times"].nbytes
+
+
+def test_metadata_has_every_field(run: Run, sessions: list[Path]) -> None:
+    expected = nwb_dask.read_metadata(list(map(str, sessions)), engine="polars")
+    found = read(run, "metadata", *sessions)
+    assert list(found[0]) == expected.columns
+    assert [one["session_start_time"] for one in found] == [
+        one.isoformat() for one in expected["session_start_time"].to_list()
+    ]
+    assert read(run, "metadata", *sessions, "--columns", "subject_id,identifier") == json.loads(
+        expected.select("subject_id", "identifier").write_json()
+    )
+
+
+def test_metadata_as_a_table_says_how_many_empty_fields_it_leaves_out(run: Run, sessions: list[Path]) -> None:
+    result = run("metadata", *sessions)
+    expected = nwb_dask.read_metadata(list(map(str, sessions)), engine="polars")
+    n_empty = sum(column.null_count() == len(column) for column in expected)
+    assert f"{n_empty} fields" in result.stderr
+    assert len(result.stdout.splitlines()[0].split()) == expected.width - n_empty
+
+
+def test_index_makes_later_looks_cheap_and_says_what_it_did(run: Run, sessions: list[Path], tmp_path: Path) -> None:
+    with RangeServer(sessions[0].parent) as server, options(cache_dir=str(tmp_path / "cache")):
+        urls = [server.url(path.name) for path in sessions]
+        built = read(run, "index", *urls, sessions[0])
+        assert [one["state"] for one in built] == ["built", "built", "local"]
+        assert all(one["kept_bytes"] for one in built[:2])
+        assert [one["state"] for one in read(run, "index", *urls)] == ["known", "known"]
+        with nwb_dask.trace() as trace:
+            assert read(run, "schema", *urls, "/units")
+        assert trace.requests == len(urls)
+        assert len(read(run, "cache", "info", "--files")) == len(urls)
+
+
+def test_cache_is_shown_and_cleared(run: Run, sessions: list[Path], tmp_path: Path) -> None:
+    with RangeServer(sessions[0].parent) as server, options(cache_dir=str(tmp_path / "cache")):
+        assert read(run, "cache", "info")[0]["n_files"] == 0
+        read(run, "index", server.url("a.nwb"))
+        (summary,) = read(run, "cache", "info")
+        assert summary["n_files"] == 1
+        folder = Path(run("cache", "path").stdout.strip())
+        assert str(folder) == summary["folder"]
+        kept = [path for path in folder.rglob("*") if path.suffix == ".nwbidx"]
+        assert summary["size_bytes"] == sum(path.stat().st_size for path in kept)
+        result = run("cache", "clear")
+        assert (result.stdout, "forgot 1 files" in result.stderr) == ("", True)
+        assert not [path for path in folder.rglob("*") if path.suffix == ".nwbidx"]
+
+
+def test_a_cache_that_is_off_is_an_error_with_the_way_out(run: Run, sessions: list[Path]) -> None:
+    with options(cache="off"):
+        for arguments in (("cache", "info"), ("index", sessions[0])):
+            result = run(*arguments)
+            assert (result.exit_code, result.stdout) == (3, "")
+            assert "NWB_DASK_CACHE=on" in result.stderr
+
+
+def test_doctor_reports_libraries_options_and_a_source(
+    run: Run, sessions: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NWB_DASK_DEADLINE", "77")
+    monkeypatch.setenv("NWB_DASK_ENGNE", "http-typo")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
+    result = run("doctor", sessions[0], "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    checks = {one["check"]: (one["state"], one["detail"]) for one in json.loads(result.stdout)}
+    assert checks["polars"][1] == pl.__version__
+    assert h5py.version.hdf5_version in checks["h5py"][1]
+    assert checks["option deadline"][1] == "77.0 (NWB_DASK_DEADLINE is set)"
+    assert checks["NWB_DASK_ENGNE"][0] == "warn"
+    assert checks["AWS_SECRET_ACCESS_KEY"] == ("info", "is set")
+    assert checks["reach"][1].startswith(f"{sessions[0].stat().st_size:,} bytes")
+    assert "hush" not in result.stdout + result.stderr
+    assert "http-typo" not in result.stdout + result.stderr
+
+
+def test_doctor_fails_for_a_source_that_cannot_be_reached(run: Run, tmp_path: Path) -> None:
+    result = run("doctor", tmp_path / "absent.nwb", "--format", "jsonl")
+    assert result.exit_code == 3
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert (last["check"], last["state"]) == ("source", "fail")
+
+
+@pytest.mark.parametrize("path", FILES, ids=[path.name for path in FILES])
+def test_a_real_file_is_described_as_h5py_has_it(run: Run, path: Path) -> None:
+    result = run("tables", path, "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    with h5py.File(path) as file:
+        for one in json.loads(result.stdout):
+            group = file[one["path"]]
+            if isinstance(group, h5py.Group) and isinstance(group.get("id"), h5py.Dataset) and one["kind"] == "table":
+                assert one["n_rows"] == len(group["id"])
+                head = read(run, "head", path, one["path"], "-n", 3, "-c", "id", "--no-paths")
+                assert [row["id"] for row in head] == group["id"][:3].tolist()
+
+
+def test_real_files_are_there_to_be_compared() -> None:
+    if not FILES:
+        pytest.skip("REAL FILES ARE ABSENT: nothing was compared with them")
+    assert len(FILES) >= 5

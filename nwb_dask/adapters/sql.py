@@ -12,12 +12,15 @@ import polars as pl
 from polars.io.plugins import register_io_source
 from polars.sql.context import PySQLContext  # type: ignore[attr-defined]  # no public name tells tables in a query
 
+from nwb_dask.adapters.cluster import share_access
 from nwb_dask.adapters.contents import list_paths
 from nwb_dask.adapters.metadata import read_metadata
-from nwb_dask.adapters.polars_frame import scan_nwb
+from nwb_dask.adapters.polars_frame import lazy_frame, noting_frame
 from nwb_dask.adapters.stored import near
 from nwb_dask.errors import PathNotFoundError, SchemaConflictError
-from nwb_dask.read import check_choice
+from nwb_dask.plan import Scan
+from nwb_dask.plan.explanation import Explanation, ReadPlan
+from nwb_dask.read import check_choice, scan_sources
 from nwb_dask.read.describe import escape_glob, is_glob, normalize_path
 from nwb_dask.storage import expand_sources, make_access
 
@@ -225,6 +228,24 @@ class SqlContext:
         frame = pl.LazyFrame({"name": self.tables()}) if _SHOW_TABLES.fullmatch(query) else self._answer(query, names)
         return frame.collect() if eager else frame
 
+    def explain(self, query: str) -> Explanation:
+        """Return what answering a query reads: one `ReadPlan` for each table that it reads, and reading of it.
+
+        Tables are described, and no rows are read but those of ``session``, which is in no plan. Print it, or look at
+        its ``reads``. A filter that cannot be pushed as a whole is in ``residual``.
+        """
+        self.execute(query)
+        notes: list[ReadPlan] = []
+        noting = {
+            path: frame if path == SESSION else noting_frame(self._plan(path), notes)
+            for path, frame in self._frames.items()
+        }
+        dry = SqlContext(self._files, storage_options=self._storage_options, errors=self._errors)
+        dry._frames.update(noting)
+        # The streaming engine does not ask for tables that are joined to one without rows.
+        dry.execute(query).collect(engine="in-memory")
+        return Explanation(tuple(notes))
+
     def __enter__(self) -> Self:
         """Return the context itself."""
         return self
@@ -281,8 +302,13 @@ class SqlContext:
         ).lazy()
 
     def _scan(self, path: str) -> pl.LazyFrame:
+        scan = self._plan(path)
+        share_access(scan.access)
+        return lazy_frame(scan)
+
+    def _plan(self, path: str) -> Scan:
         try:
-            return scan_nwb(
+            return scan_sources(
                 self._files,
                 escape_glob(path),
                 storage_options=self._storage_options,

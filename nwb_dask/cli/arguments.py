@@ -40,7 +40,7 @@ class OutputOptions:
     is_forced: bool = False
     """Whether a file that is there is replaced."""
     max_rows: int | None = None
-    """More are an error; None for no bound."""
+    """More are an error; None or 0 for no bound."""
 
 
 def source_argument(command: _Command) -> _Command:
@@ -51,6 +51,11 @@ def source_argument(command: _Command) -> _Command:
 def table_argument(command: _Command) -> _Command:
     """Add ``TABLE``, which comes last."""
     return click.argument("table", callback=_not_empty)(command)
+
+
+def query_argument(command: _Command) -> _Command:
+    """Add ``QUERY``, which comes last."""
+    return click.argument("query", callback=_query)(command)
 
 
 def columns_option(command: _Command) -> _Command:
@@ -105,7 +110,7 @@ def output_options(command: _Command) -> _Command:
         "--max-rows",
         type=click.IntRange(min=0),
         metavar="N",
-        help="An answer of more rows is an error (exit 3); nothing is ever cut.",
+        help="An answer of more rows is an error (exit 3), never cut; 0: no bound.",
     )(wrapped)
     wrapped = click.option(
         "-o",
@@ -128,8 +133,13 @@ def _one_or_many(_: click.Context, __: click.Parameter, value: tuple[str, ...]) 
 
 def _not_empty(_: click.Context, parameter: click.Parameter, value: str) -> str:
     if not value.strip():
-        raise click.BadParameter("it is empty; give a path such as /units, or / for the root", param=parameter)
+        raise click.BadParameter("it is empty", param=parameter)
     return value
+
+
+def _query(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Return a query, read from stdin if it is a dash."""
+    return _not_empty(context, parameter, sys.stdin.read() if value == "-" else value)
 
 
 def _names(_: click.Context, __: click.Parameter, value: Iterable[str]) -> list[str] | None:

@@ -23,7 +23,6 @@ from types import MappingProxyType
 
 import click
 
-from nwb_dask import errors
 from nwb_dask.errors import NWBDaskError
 
 
@@ -39,7 +38,7 @@ class ExitCode(IntEnum):
     CLOSED_PIPE = 141
 
 
-class OutputError(Exception):
+class CommandError(Exception):
     """The answer cannot be given as it was asked for.
 
     Parameters
@@ -73,6 +72,8 @@ CODES: Mapping[str, ExitCode] = MappingProxyType(
         "source_unavailable": ExitCode.INPUT,
         "source_not_found": ExitCode.INPUT,
         "source_access": ExitCode.INPUT,
+        "output": ExitCode.INPUT,
+        "format": ExitCode.INPUT,
         "query": ExitCode.INPUT,
         "too_many_rows": ExitCode.INPUT,
         "output_exists": ExitCode.INPUT,
@@ -85,25 +86,11 @@ CODES: Mapping[str, ExitCode] = MappingProxyType(
         "internal": ExitCode.INTERNAL,
     }
 )
-"""Code of an error -> exit code. ``input`` is any other error of the input; ``skipped_files`` comes as a warning."""
+"""Code of an error -> exit code.
 
-_CODE_OF: Mapping[type[NWBDaskError], str] = MappingProxyType(
-    {
-        errors.PathNotFoundError: "path_not_found",
-        errors.MalformedFileError: "malformed_file",
-        errors.UnsortedTimesError: "unsorted_times",
-        errors.UnsupportedLayoutError: "unsupported_layout",
-        errors.SchemaConflictError: "schema_conflict",
-        errors.IrregularTimesError: "irregular_times",
-        errors.TooManyLabelsError: "too_many_labels",
-        errors.PredicateError: "predicate",
-        errors.SourceChangedError: "source_changed",
-        errors.SourceUnavailableError: "source_unavailable",
-        errors.SourceNotFoundError: "source_not_found",
-        errors.SourceAccessError: "source_access",
-        NWBDaskError: "input",
-    }
-)
+An error of `nwb_dask.errors` has the name of its class: ``PathNotFoundError`` is ``path_not_found``. ``input`` is any
+other error of the input; ``skipped_files`` comes as a warning."""
+
 _HINTS: Mapping[str, str] = MappingProxyType(
     {
         "path_not_found": "`nwb-dask tables SOURCE` lists the tables, `nwb-dask schema SOURCE TABLE` the columns",
@@ -111,6 +98,7 @@ _HINTS: Mapping[str, str] = MappingProxyType(
         "source_not_found": "`nwb-dask ls SOURCE` lists the files that a source means",
         "source_access": "credentials come from the environment or from --storage-option",
         "source_unavailable": "`nwb-dask doctor SOURCE` tries to reach it",
+        "query": "`SHOW TABLES` lists the names; a path is written in double quotes",
         "internal": "`--traceback` shows where it happened",
     }
 )
@@ -145,21 +133,28 @@ class Failure:
 def describe_failure(error: BaseException) -> Failure:
     """Return what `error` means to who called the command."""
     if isinstance(error, NWBDaskError):
-        code = next(_CODE_OF[kind] for kind in type(error).__mro__ if kind in _CODE_OF)
-        notes = getattr(error, "__notes__", [])
-        return Failure(code, "\n".join([str(error), *notes]), error.url, error.path, _HINTS.get(code))
-    if isinstance(error, OutputError):
+        code = next(filter(CODES.__contains__, map(_code_of, type(error).__mro__)), "input")
+        return Failure(code, _with_notes(str(error), error), error.url, error.path, _HINTS.get(code))
+    if isinstance(error, CommandError):
         return Failure(error.code, str(error))
     if isinstance(error, click.UsageError):
         command = None if error.ctx is None else f"`{error.ctx.command_path} --help` has the arguments"
         return Failure("usage", error.format_message(), hint=command)
     if isinstance(error, KeyboardInterrupt | click.Abort):
         return Failure("interrupted", "interrupted")
-    message = without_url_secrets(str(error))
+    message = without_url_secrets(_with_notes(str(error), error))
     # By name: polars is loaded where it is used, and only there.
     if any(kind.__name__ == "PolarsError" for kind in type(error).__mro__):
         return Failure("query", message)
     return Failure("internal", f"{type(error).__name__}: {message}", hint=_HINTS["internal"])
+
+
+def _code_of(kind: type) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z][a-z])", "_", kind.__name__.removesuffix("Error")).lower()
+
+
+def _with_notes(message: str, error: BaseException) -> str:
+    return "\n".join([message, *getattr(error, "__notes__", [])])
 
 
 def without_url_secrets(text: str) -> str:

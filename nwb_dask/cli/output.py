@@ -17,7 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from nwb_dask.cli.arguments import OutputOptions
-from nwb_dask.cli.failures import OutputError
+from nwb_dask.cli.failures import CommandError
 from nwb_dask.cli.plain import json_cells, json_rows
 from nwb_dask.cli.safe_text import escape
 from nwb_dask.cli.terminal import render
@@ -31,9 +31,9 @@ def check_target(output: OutputOptions) -> None:
 
 def check_rows(n_rows: int, output: OutputOptions, *, at_least: bool = False) -> None:
     """Raise if an answer has more rows than ``--max-rows`` allows."""
-    if output.max_rows is not None and n_rows > output.max_rows:
+    if output.max_rows and n_rows > output.max_rows:
         count = f"at least {n_rows:,}" if at_least else f"{n_rows:,}"
-        raise OutputError(
+        raise CommandError(
             "too_many_rows",
             f"the answer has {count} rows, and --max-rows allows {output.max_rows:,}; "
             "ask for less, or raise --max-rows",
@@ -61,7 +61,7 @@ def write_rows(rows: pa.Table, output: OutputOptions, *, text: str | None = None
 
     Raises
     ------
-    OutputError
+    CommandError
         If there are too many rows, or the file exists or cannot be written.
     BrokenPipeError
         If who reads stdout has gone away.
@@ -135,7 +135,7 @@ def _appearing(path: Path, *, is_forced: bool) -> Iterator[IO[bytes]]:
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     except OSError as error:
-        raise OutputError("output_failed", f"{path} cannot be written: {error.strerror}") from error
+        raise CommandError("output_failed", f"{path} cannot be written: {error.strerror}") from error
     aside = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -145,7 +145,7 @@ def _appearing(path: Path, *, is_forced: bool) -> Iterator[IO[bytes]]:
         _permit(aside)
         _place(aside, path, is_forced=is_forced)
     except OSError as error:
-        raise OutputError("output_failed", f"{path} cannot be written: {error.strerror or error}") from error
+        raise CommandError("output_failed", f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             aside.unlink()
@@ -173,8 +173,8 @@ def _place(aside: Path, path: Path, *, is_forced: bool) -> None:
         aside.replace(path)
 
 
-def _exists(path: Path) -> OutputError:
-    return OutputError("output_exists", f"{path} exists; --force replaces it")
+def _exists(path: Path) -> CommandError:
+    return CommandError("output_exists", f"{path} exists; --force replaces it")
 
 
 def _has_colors() -> bool:

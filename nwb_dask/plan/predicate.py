@@ -200,8 +200,11 @@ def _operand(node: Node, *, tight: bool) -> str:
 def _describe_value(value: object) -> str:
     if isinstance(value, tuple):
         return "(" + ", ".join(map(_describe_value, value)) + ("," if len(value) == 1 else "") + ")"
-    if type(value) is float:
-        return {"nan": "float('nan')"}.get(repr(value), repr(value))
+    if type(value) in {float, np.float64}:
+        plain = repr(float(value))  # type: ignore[arg-type]  # one of the two
+        return {"nan": "float('nan')"}.get(plain, plain)
+    if isinstance(value, np.integer):
+        return repr(int(value))
     return repr(value)
 
 

@@ -124,6 +124,64 @@ def test_explain_tells_what_is_read(run: Run, sessions: list[Path]) -> None:
         assert plan["expected_bytes"] >= one["units/spike_times"].nbytes + other["units/spike_times"].nbytes
 
 
+def test_query_answers_as_polars_does_in_memory(run: Run, sessions: list[Path]) -> None:
+    frames = []
+    for path in sessions:
+        with h5py.File(path) as file:
+            subject = text(file["general/subject/subject_id"][()])
+            frames.append(pl.DataFrame({"depth": file["units/depth"][()], "subject_id": subject}))
+    units = pl.concat(frames)
+    query = "SELECT subject_id, COUNT(*) AS n, MAX(depth) AS deepest FROM units {} GROUP BY subject_id ORDER BY n DESC"
+    expected = pl.SQLContext(units=units).execute(query.format(""), eager=True).to_dicts()
+    joined = query.format("JOIN session USING (_nwb_path)")
+    assert read(run, "query", *sessions, joined) == expected
+    from_stdin = run("query", *sessions, "-", "-f", "json", input=joined)
+    assert json.loads(from_stdin.stdout) == expected
+
+
+def test_query_keeps_ragged_columns_and_categories_in_parquet(run: Run, sessions: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "units.parquet"
+    assert run("query", *sessions, "SELECT id, spike_times FROM units", "-o", out).exit_code == 0
+    spikes = pl.read_parquet(out)["spike_times"]
+    with h5py.File(sessions[0]) as file:
+        ends, values = file["units/spike_times_index"][()], file["units/spike_times"][()]
+    np.testing.assert_array_equal(spikes[0].to_numpy(), values[: ends[0]])
+    assert len(spikes) == 9
+
+
+def test_query_reads_no_more_than_tells_that_there_are_too_many_rows(run: Run, sessions: list[Path]) -> None:
+    result = run("query", *sessions, "SELECT id FROM units", "--max-rows", 8)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "at least 9 rows" in result.stderr
+    assert len(run("query", *sessions, "SELECT id FROM units", "--max-rows", 9).stdout.splitlines()) == 11
+
+
+def test_query_as_a_table_is_bounded_unless_told_otherwise(run: Run, sessions: list[Path]) -> None:
+    many = "SELECT a.id FROM units a, units b, units c, units d"
+    assert run("query", *sessions, many).exit_code == 3
+    assert len(run("query", *sessions, many, "--max-rows", 0).stdout.splitlines()) == 9**4 + 2
+    assert len(read(run, "query", *sessions, many)) == 9**4
+
+
+def test_explain_of_a_query_tells_what_each_table_gives(run: Run, sessions: list[Path]) -> None:
+    query = (
+        "SELECT units.spike_times FROM units JOIN trials ON units._nwb_path = trials._nwb_path "
+        f"WHERE units.depth > 5 AND units._nwb_path = '{sessions[0]}'"
+    )
+    plans = {one["table"]: one for one in read(run, "explain", *sessions, query)}
+    assert set(plans) == {"/units", "/intervals/trials"}
+    assert set(plans["/units"]["columns"]) == {"spike_times", "depth", "_nwb_path"}
+    assert (plans["/units"]["n_files"], plans["/units"]["n_files_total"]) == (1, 2)
+    assert plans["/units"]["predicate_columns"] == ["_nwb_path", "depth"]
+    assert not plans["/units"]["residual"]
+    with h5py.File(sessions[0]) as file:
+        # Of some files it is their share of the rows.
+        assert plans["/units"]["expected_bytes"] >= file["units/spike_times"].nbytes * 0.8
+    assert run("explain", *sessions, query).stdout.startswith("read /")
+    limited = read(run, "explain", *sessions, "SELECT id FROM units LIMIT 2")
+    assert [(one["columns"], one["n_rows"]) for one in limited] == [(["id"], 2)]
+
+
 def test_metadata_has_every_field(run: Run, sessions: list[Path]) -> None:
     expected = nwb_dask.read_metadata(list(map(str, sessions)), engine="polars")
     found = read(run, "metadata", *sessions)

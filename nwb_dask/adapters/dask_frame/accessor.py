@@ -7,7 +7,8 @@ import pandas as pd
 from dask.dataframe.extensions import register_dataframe_accessor, register_series_accessor
 
 from nwb_dask.adapters.dask_frame import _compat as dx
-from nwb_dask.adapters.dask_frame.explain import Explanation, explain_reads, partition_table, reads_of
+from nwb_dask.adapters.dask_frame.explain import explain_reads, partition_table, reads_of
+from nwb_dask.plan.explanation import Explanation
 
 
 class _Accessor:

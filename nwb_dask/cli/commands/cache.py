@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from nwb_dask.catalog import IndexCache, index_cache
 from nwb_dask.cli.arguments import OutputOptions, output_options
-from nwb_dask.cli.failures import OutputError
+from nwb_dask.cli.failures import CommandError
 from nwb_dask.cli.output import check_target, table_of, write_rows
 from nwb_dask.cli.reporting import reporter
 from nwb_dask.cli.safe_text import escape
@@ -61,4 +61,4 @@ def _cache() -> IndexCache:
     cache = index_cache()
     if isinstance(cache, IndexCache):
         return cache
-    raise OutputError("cache_off", "the cache is switched off; NWB_DASK_CACHE=on switches it on")
+    raise CommandError("cache_off", "the cache is switched off; NWB_DASK_CACHE=on switches it on")

@@ -1,7 +1,8 @@
-"""``nwb-dask explain``: what reading a table would read."""
+"""``nwb-dask explain``: what a table or a query would read."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 
 import click
@@ -15,7 +16,6 @@ from nwb_dask.cli.arguments import (
     output_options,
     source_argument,
     source_options,
-    table_argument,
 )
 from nwb_dask.cli.output import check_target, table_of, write_rows
 from nwb_dask.cli.safe_text import escape_lines
@@ -33,13 +33,15 @@ _COLUMNS = (
     ("predicate_columns", _NAMES),
     ("residual", _NAMES),
     ("limit", pa.int64()),
+    ("n_rows", pa.int64()),
     ("expected_bytes", pa.int64()),
 )
+_QUERY = re.compile(r"\s*\(*\s*(SELECT|WITH|FROM)\b", re.IGNORECASE)
 
 
 @click.command
 @source_argument
-@table_argument
+@click.argument("target")
 @columns_option
 @click.option("--filter", "--where", "where", metavar="FILTER", help="Only rows such as \"quality == 'good'\".")
 @source_options
@@ -47,26 +49,31 @@ _COLUMNS = (
 def command(
     *,
     source: str | list[str],
-    table: str,
+    target: str,
     columns: list[str] | None,
     where: str | None,
     reach: SourceOptions,
     output: OutputOptions,
 ) -> None:
-    """Show what reading a table would read.
+    """Show what a table or a query would read.
 
-    Files, columns, what is read before the filter and what only for the rows that pass it, and how many bytes at
-    most. No data are read.
+    TARGET is a table, or an SQL query that begins with SELECT, WITH or FROM. Files, columns, what is read before the
+    filter and what only for the rows that pass it, and how many bytes at most. No data are read.
     """
     check_target(output)
-    frame = nwb_dask.read_nwb(
-        source,
-        table,
-        columns=columns,
-        filters=where,
-        storage_options=reach.storage_options,
-        errors=reach.errors,
-    )
-    explained = frame.nwb.explain()
+    if _QUERY.match(target):
+        if columns or where:
+            raise click.UsageError("--columns and --filter are for a table; a query says them itself")
+        context = nwb_dask.sql_context(source, storage_options=reach.storage_options, errors=reach.errors)
+        explained = context.explain(target)
+    else:
+        explained = nwb_dask.read_nwb(
+            source,
+            target,
+            columns=columns,
+            filters=where,
+            storage_options=reach.storage_options,
+            errors=reach.errors,
+        ).nwb.explain()
     rows = [[asdict(read)[name] for name, _ in _COLUMNS] for read in explained.reads]
     write_rows(table_of(_COLUMNS, rows), output, text=escape_lines(str(explained)) + "\n")

@@ -11,7 +11,7 @@ from rich.console import Console
 from nwb_dask.backends import File
 from nwb_dask.catalog import IndexCache, index_cache
 from nwb_dask.cli.arguments import OutputOptions, SourceOptions, output_options, source_argument, source_options
-from nwb_dask.cli.failures import OutputError
+from nwb_dask.cli.failures import CommandError
 from nwb_dask.cli.output import check_target, table_of, write_rows
 from nwb_dask.cli.reporting import reporter
 from nwb_dask.index import Url
@@ -36,7 +36,7 @@ def command(*, source: str | list[str], reach: SourceOptions, output: OutputOpti
     check_target(output)
     cache = index_cache()
     if not isinstance(cache, IndexCache):
-        raise OutputError(
+        raise CommandError(
             "cache_off", "nothing can be kept: the cache is switched off; NWB_DASK_CACHE=on switches it on"
         )
     access = make_access(reach.storage_options)

@@ -16,6 +16,7 @@
                        engine="nwb", group=path)`` and ``xr.open_datatree`` open them too
 `open_sessions`        one series of many files as an xarray.DataTree
 `open_nwb`             look around in one file: ``session.units``, ``session.subject.age``; reads no data until asked
+`convert`              every table of many files as Parquet, Arrow, CSV, JSON Lines, Delta or Excel; series as Zarr
 `analysis`             spikes in bins, around events and per condition, over many sessions
 `plot`                 pictures of spikes and series on matplotlib
 `options`              choices for a block of code: engine, deadlines, cache
@@ -49,10 +50,13 @@ if TYPE_CHECKING:
     from nwb_dask.adapters.sql import sql_context as sql_context
     from nwb_dask.adapters.xarray_backend import open_sessions as open_sessions
     from nwb_dask.adapters.xarray_backend import open_timeseries as open_timeseries
+    from nwb_dask.conversion import convert as convert
     from nwb_dask.dataframe import read_nwb as read_nwb
+    from nwb_dask.errors import FormatError as FormatError
     from nwb_dask.errors import IrregularTimesError as IrregularTimesError
     from nwb_dask.errors import MalformedFileError as MalformedFileError
     from nwb_dask.errors import NWBDaskError as NWBDaskError
+    from nwb_dask.errors import OutputError as OutputError
     from nwb_dask.errors import PathNotFoundError as PathNotFoundError
     from nwb_dask.errors import PredicateError as PredicateError
     from nwb_dask.errors import SchemaConflictError as SchemaConflictError
@@ -83,12 +87,15 @@ _HOMES = {
     "open_nwb": "nwb_dask.adapters.browse",
     "open_timeseries": "nwb_dask.adapters.xarray_backend",
     "open_sessions": "nwb_dask.adapters.xarray_backend",
+    "convert": "nwb_dask.conversion",
     "analysis": "nwb_dask",
     "plot": "nwb_dask",
     "trace": "nwb_dask.storage",
     "NWBDaskError": "nwb_dask.errors",
+    "FormatError": "nwb_dask.errors",
     "IrregularTimesError": "nwb_dask.errors",
     "MalformedFileError": "nwb_dask.errors",
+    "OutputError": "nwb_dask.errors",
     "PathNotFoundError": "nwb_dask.errors",
     "PredicateError": "nwb_dask.errors",
     "SchemaConflictError": "nwb_dask.errors",

@@ -11,6 +11,8 @@
     ├── IrregularTimesError (ValueError)             times that no rate describes
     ├── TooManyLabelsError (TypeError)               more times than should be in memory
     ├── PredicateError (TypeError)                   a filter that has no meaning for its column
+    ├── FormatError (ValueError)                     a value that the format which is written cannot hold
+    ├── OutputError (OSError)                        where output should go, something must not be replaced
     ├── SourceChangedError (RuntimeError)            the file is not the one that was planned
     └── SourceUnavailableError (OSError)             the bytes cannot be had
         ├── SourceNotFoundError (FileNotFoundError)  nothing is at that URL
@@ -120,6 +122,14 @@ class SchemaConflictError(NWBDaskError, TypeError):
 
 class PredicateError(NWBDaskError, TypeError):
     """A filter compares what cannot be compared, such as a ragged column with a number."""
+
+
+class FormatError(NWBDaskError, ValueError):
+    """A value, a name or a number of rows has no place in the format that is written."""
+
+
+class OutputError(NWBDaskError, OSError):
+    """The place to write to cannot be used: it holds something else, is in use, or is no folder."""
 
 
 class SourceChangedError(NWBDaskError, RuntimeError):

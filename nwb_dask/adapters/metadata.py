@@ -87,7 +87,7 @@ def read_metadata(
     records = read_trusting(lambda: _records(source, storage_options, errors))
     table, fields, troubles = metadata_table(records, dates=parse_dates)
     if troubles:
-        warn_user(_described(troubles))
+        warn_user(describe_troubles(troubles))
     if engine == "pandas":
         frame: pd.DataFrame = import_module("nwb_dask.adapters.pandas_frame.convert").to_pandas(table, fields)
         return frame
@@ -104,8 +104,8 @@ def _records(source: object, storage_options: Mapping[str, object] | None, error
     return [(one.name, record) for one, record in found]
 
 
-def _described(troubles: Iterable[Trouble]) -> str:
-    """Say of each column what happened to it, and in which files; columns of the same fate share a line."""
+def describe_troubles(troubles: Iterable[Trouble]) -> str:
+    """Say of each column of metadata what happened to it, and in which files; columns of the same fate share a line."""
     found: dict[tuple[str, str], list[Trouble]] = {}
     for trouble in troubles:
         found.setdefault((trouble.column, trouble.reason), []).append(trouble)

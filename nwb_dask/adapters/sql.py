@@ -308,17 +308,17 @@ class SqlContext:
 
     def _plan(self, path: str) -> Scan:
         try:
-            return scan_sources(
+            scan = scan_sources(
                 self._files,
                 escape_glob(path),
                 storage_options=self._storage_options,
                 schema_overrides=self._overrides.get(path),
                 errors=self._errors,
-                lengths=self._lengths,
             )
         except SchemaConflictError as error:
             error.add_note(f"in SQL the types of a table are said as schema_overrides={{{path!r}: {{column: type}}}}")
             raise
+        return scan.with_lengths(columns=True) if self._lengths else scan
 
     def _path_of(self, name: str) -> str:
         """Return the path that a name of a table means."""

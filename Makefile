@@ -64,6 +64,7 @@ bench: $(VENV)/.dev-installed  ## Run the benchmarks (an hour and more; builds a
 	$(BIN)/python -m benchmarks.decode
 	$(BIN)/python -m benchmarks.remote
 	$(BIN)/python -m benchmarks.series
+	$(BIN)/python -m benchmarks.queries
 
 clean:  ## Remove environments, caches and output
 	rm -rf .venv .venv-* demo-output dist build benchmarks/.work benchmarks/.venvs

@@ -27,13 +27,14 @@ def ensure_parquet(files: list[Path], table: str) -> list[Path]:
     for file, copy in zip(files, copies, strict=True):
         if copy.exists() and copy.stat().st_mtime >= file.stat().st_mtime:
             continue
-        rows = _read_arrow(file, table)
+        rows = read_arrow(file, table)
         text = [field.name for field in rows.schema if pa.types.is_string(field.type)]
         pq.write_table(rows, copy, use_dictionary=text, compression="none")
     return copies
 
 
-def _read_arrow(file: Path, table: str) -> pa.Table:
+def read_arrow(file: Path, table: str) -> pa.Table:
+    """Return all columns of a table of a session as h5py reads them."""
     with h5py.File(file) as opened:
         group = opened[table]
         return pa.table({name: _read_column(group, name) for name in ("id", *group.attrs["colnames"])})

@@ -51,7 +51,7 @@ class Run:
     """Of the bodies of all answers."""
     rounds: int
     """Times that something was in flight after nothing was."""
-    spike_bytes: int
+    spike_bytes: int = 0
     """Those of `sent_bytes` that lie in the storage of ``spike_times``."""
 
 

@@ -15,10 +15,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+Columns: TypeAlias = Mapping[str, Sequence[Any] | npt.NDArray[Any]]
+"""Values by name."""
 
 Query = Literal["units", "spikes", "trials"]
 QUERIES: dict[Query, str] = {
@@ -41,19 +44,22 @@ TRIAL_COLUMNS = ("start_time", "stop_time")
 class Way:
     """One way to answer the queries."""
 
-    queries: Mapping[Query, Callable[[list[str]], Any]]
+    queries: Mapping[str, Callable[[list[str]], Any]]
     """Files -> the rows, in whatever form users of that way work with."""
-    columns: Callable[[Any], Mapping[str, Sequence[Any] | npt.NDArray[Any]]]
+    columns: Callable[[Any], Columns]
     """That form -> its columns by name, for the digest; not timed."""
     forget: Callable[[], None] = lambda: None
     """Run before each round, not timed: drops what an earlier round left in memory or on disk."""
 
 
-def serve(ways: Mapping[str, Way], packages: Iterable[str]) -> None:
+def serve(
+    ways: Mapping[str, Way], packages: Iterable[str], *, digest_of: Callable[[Any, Columns], str] | None = None
+) -> None:
     """Answer requests from standard input, one JSON object per line, until it closes.
 
     The first line that is written names the ways and the versions of `packages`. A request
-    ``{"way", "query", "files"}`` is answered by ``{"seconds", "cpu_seconds", "rows", "digest"}``.
+    ``{"way", "query", "files"}`` is answered by ``{"seconds", "cpu_seconds", "rows", "digest"}``; the digest is what
+    `digest_of` gives for the query and its columns, by default `digest`.
     """
     answers, sys.stdout = sys.stdout, sys.stderr  # what a library prints must not come between the answers
     _say(answers, {"ways": list(ways), "versions": {name: version(name) for name in packages}})
@@ -68,11 +74,11 @@ def serve(ways: Mapping[str, Way], packages: Iterable[str]) -> None:
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
         columns = way.columns(result)
         answer = {"seconds": seconds, "cpu_seconds": cpu_seconds, "rows": _n_rows(columns)}
-        _say(answers, answer | {"digest": digest(request["query"], columns)})
+        _say(answers, answer | {"digest": (digest_of or digest)(request["query"], columns)})
         del result, columns  # before the next round, which would otherwise pay for freeing them
 
 
-def digest(query: Query, columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]]) -> str:
+def digest(query: Query, columns: Columns) -> str:
     """Return a hash of the rows that does not depend on their order, nor on the library that read them."""
     if query == "spikes":
         rows = sorted(np.asarray(row, dtype="<f8").tobytes() for row in columns["spike_times"])
@@ -89,7 +95,7 @@ def _floats(values: Sequence[Any] | npt.NDArray[Any]) -> npt.NDArray[np.float64]
     return np.asarray(values, dtype="<f8")
 
 
-def _n_rows(columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]]) -> int:
+def _n_rows(columns: Columns) -> int:
     return len(next(iter(columns.values())))
 
 

@@ -1,7 +1,7 @@
 """What has been learned about files and is worth keeping.
 
 ========= ==========================================================================
-recent    descriptions of tables, for the life of the process
+recent    descriptions of tables, small values and records, for the life of the process
 cache     `IndexCache`: what was parsed, on disk, shared by processes
 merge     what is known here and what is kept already, as one file
 lazy      mappings that read from the cache what they are asked for
@@ -18,6 +18,6 @@ from __future__ import annotations
 
 from nwb_dask.catalog.cache import IndexCache, index_cache
 from nwb_dask.catalog.listing import Entry
-from nwb_dask.catalog.recent import Recent, clear, recent_tables
+from nwb_dask.catalog.recent import Recent, clear, recent_records, recent_tables, recent_values
 
-__all__ = ["Entry", "IndexCache", "Recent", "clear", "index_cache", "recent_tables"]
+__all__ = ["Entry", "IndexCache", "Recent", "clear", "index_cache", "recent_records", "recent_tables", "recent_values"]

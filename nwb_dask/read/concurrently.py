@@ -8,6 +8,7 @@ from contextvars import copy_context
 from typing import Protocol, TypeVar
 
 from nwb_dask.index import Url
+from nwb_dask.storage import is_local
 
 _N_FILES = 32
 """Remote files that are worked on at once. Local ones follow each other: threads would take turns anyway."""
@@ -30,7 +31,7 @@ def each_of(files: Sequence[F], call: Callable[..., T], *arguments: Sequence[obj
     Remote files are worked on at once. The first error, in the order of the files, is raised after the calls that had
     not started are dropped.
     """
-    n_remote = sum("://" in file.url and not file.url.startswith("file://") for file in files)
+    n_remote = sum(not is_local(file.url) for file in files)
     if n_remote < 2:  # noqa: PLR2004  # nothing to do at once
         return [call(file, *rest) for file, *rest in zip(files, *arguments, strict=True)]
     with ThreadPoolExecutor(min(_N_FILES, len(files)), thread_name_prefix="nwb_dask-file") as pool:

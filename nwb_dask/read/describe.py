@@ -12,7 +12,7 @@ import numpy as np
 from nwb_dask.backends import File
 from nwb_dask.catalog import recent_tables
 from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError
-from nwb_dask.index import FileIndex, join
+from nwb_dask.index import FileIndex, Source, join
 from nwb_dask.model import Table, build_table, category_paths, find_tables
 from nwb_dask.model.columns import Column, broken_column
 from nwb_dask.model.kinds import COLUMN_ATTRIBUTES, LISTED_ATTRIBUTES, RECORDS, TABLE_ATTRIBUTES, table_kind
@@ -119,13 +119,21 @@ def describe_table(
         If it is no table.
     """
     wanted = None if names is None else frozenset(names)
-    for asked in {wanted, None}:
-        known = recent_tables.get((file.source, path, asked, resolve))
-        if isinstance(known, Table):
-            return known
+    known = recent_table(file.source, path, wanted, resolve)
+    if known is not None:
+        return known
     described = _describe(file, path, wanted, resolve, prepare=prepare)
     recent_tables.put((file.source, path, wanted, resolve), described)
     return described
+
+
+def recent_table(source: Source, path: str, names: frozenset[str] | None, resolve: Resolve) -> Table | None:
+    """Return what `describe_table` has found of a version of a file, or None; it may have more columns."""
+    for asked in {names, None}:
+        known = recent_tables.get((source, path, asked, resolve))
+        if isinstance(known, Table):
+            return known
+    return None
 
 
 def _listed_table(index: FileIndex, path: str) -> Table:

@@ -11,8 +11,8 @@ from nwb_dask.backends import File
 from nwb_dask.errors import NWBDaskError
 from nwb_dask.index import ArrayEntry, Source
 from nwb_dask.model import Column, Table
-from nwb_dask.plan.ragged import Spans, rows_of_spans
 from nwb_dask.read.column import Ask
+from nwb_dask.read.recent_values import RecentFile, chosen_rows
 
 _COLUMN_BYTES = 1 << 18
 _PLAIN_BYTES = 1 << 14
@@ -42,7 +42,7 @@ class KeptValues:
                 chosen.append(entry)
                 self._left -= size
         try:
-            found = file.read_many([(entry, None) for entry in chosen]) if chosen else []
+            found = RecentFile(file.source, file).read_many([(entry, None) for entry in chosen]) if chosen else []
         except NWBDaskError:
             found = []
         for entry, values in zip(chosen, found, strict=False):
@@ -58,8 +58,8 @@ class KeptValues:
         is_whole = not any(column.problem for column in columns)
         return table if is_whole and all((source, entry.path) in self._values for entry in entries) else None
 
-    def over(self, source: Source, file: File | None) -> KeptFile:
-        """Return a reader that takes kept values from here, and others from `file`, which is None if there are none."""
+    def over(self, source: Source, file: RecentFile) -> KeptFile:
+        """Return a reader that takes kept values from here, and others from `file`."""
         return KeptFile(source, file, self)
 
     def get(self, source: Source, path: str) -> npt.NDArray[np.generic] | None:
@@ -70,32 +70,24 @@ class KeptValues:
 class KeptFile:
     """Reads from a file what is not kept."""
 
-    def __init__(self, source: Source, file: File | None, kept: KeptValues) -> None:
+    def __init__(self, source: Source, file: RecentFile, kept: KeptValues) -> None:
         self._source = source
         self._file = file
         self._kept = kept
 
     def holds(self, entry: ArrayEntry) -> bool:
         """Return whether all values of a dataset are at hand."""
-        if self._kept.get(self._source, entry.path) is not None:
-            return True
-        return self._file is not None and self._file.holds(entry)
+        return self._kept.get(self._source, entry.path) is not None or self._file.holds(entry)
 
     def read_many(self, requests: Sequence[Ask]) -> list[npt.NDArray[np.generic]]:
         """Return rows of the first axis of each dataset."""
         kept = [self._kept.get(self._source, entry.path) for entry, _ in requests]
         left = [request for request, values in zip(requests, kept, strict=True) if values is None]
-        found = iter(self._file.read_many(left) if left and self._file is not None else ())
+        found = iter(self._file.read_many(left) if left else ())
         return [
-            next(found) if values is None else _rows(values, spans)
+            next(found) if values is None else chosen_rows(values, spans)
             for (_, spans), values in zip(requests, kept, strict=True)
         ]
-
-
-def _rows(values: npt.NDArray[np.generic], spans: Spans | None) -> npt.NDArray[np.generic]:
-    if spans is None or (len(spans) == 1 and spans[0, 0] == 0 and spans[0, 1] == len(values)):
-        return values
-    return values[rows_of_spans(spans)]
 
 
 def _is_worth_it(column: Column) -> bool:

@@ -10,7 +10,7 @@ from nwb_dask.catalog import index_cache
 from nwb_dask.errors import SourceChangedError
 from nwb_dask.index import Identity, Url
 from nwb_dask.read.trust import active_trust
-from nwb_dask.storage import Access, open_store
+from nwb_dask.storage import Access, is_local, open_store
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def open_source(url: Url, access: Access, expected: Identity | None = None) -> I
         The version that was planned; any other raises `SourceChangedError` when it is read. Without it, one request
         tells whether a file that is known has changed.
     """
-    if url.startswith(("/", "file://")) or "://" not in url:
+    if is_local(url):
         with open_store(url, access, expected) as store, open_file(store) as file:
             yield file
         return

@@ -13,14 +13,15 @@ import pyarrow as pa
 from nwb_dask.backends import File
 from nwb_dask.errors import NWBDaskError, SourceChangedError
 from nwb_dask.index import Source, Url
-from nwb_dask.model import NWB_PATH, PATH_COLUMNS, TABLE_PATH, Column, Field, lengths_column
+from nwb_dask.model import NWB_PATH, PATH_COLUMNS, TABLE_PATH, Column, Field, Table, lengths_column
 from nwb_dask.plan import Partition, Piece
 from nwb_dask.plan.ragged import Spans, rows_of_spans
 from nwb_dask.read.column import leaf_type, read_columns
 from nwb_dask.read.conform import conform
-from nwb_dask.read.describe import describe_table
+from nwb_dask.read.describe import describe_table, recent_table
 from nwb_dask.read.kept import KeptValues
 from nwb_dask.read.opening import open_source
+from nwb_dask.read.recent_values import RecentFile
 from nwb_dask.storage import Access
 
 
@@ -48,6 +49,7 @@ class OpenPiece:
         self._partition = partition
         self._source = Source(piece.url, piece.identity)
         self._file: File | None = None
+        self._values = RecentFile(self._source, None)
         self._stack = ExitStack()
 
     @property
@@ -72,11 +74,14 @@ class OpenPiece:
         fields = [f for f in (*partition.fields, *partition.predicate_fields) if f.name not in _PATHS]
         wanted = {field.stored for field in fields}
         known = None if self._kept is None else self._kept.table(self._source, piece.table, wanted)
+        if known is None:
+            known = self._recent_table(wanted)
         if known is not None:
             self._table = known
             return self
         try:
             self._file = file = self._stack.enter_context(open_source(piece.url, access, piece.identity))
+            self._values = RecentFile(self._source, file)
             self._table = describe_table(file, piece.table, names=wanted, resolve=partition.resolve, prepare=True)
             columns = [column for field in fields if (column := self._column(field)) and not column.problem]
             file.prepare({entry.path: entry for column in columns for entry in column.entries}.values())
@@ -97,7 +102,7 @@ class OpenPiece:
         """Return each of `fields` at `rows` (numbers in the table, not in the piece), in the type of the field."""
         n_rows = int((rows[:, 1] - rows[:, 0]).sum())
         stored = {field.name: column for field in fields if (column := self._stored(field, n_rows)) is not None}
-        kept = (self._kept or KeptValues()).over(self._source, self._file)
+        kept = self._values if self._kept is None else self._kept.over(self._source, self._values)
         try:
             arrays = dict(zip(stored, read_columns(kept, [(one, rows) for one in stored.values()]), strict=True))
             return [
@@ -111,6 +116,16 @@ class OpenPiece:
         """Let go of what libhdf5 holds of the file until it is read again."""
         if self._file is not None:
             self._file.close()
+
+    def _recent_table(self, wanted: set[str]) -> Table | None:
+        """Return the table if the file need not be opened: it is the same, and all values of it were read lately."""
+        table = recent_table(self._source, self.piece.table, frozenset(wanted), self._partition.resolve)
+        if table is None:
+            return None
+        columns = [table.columns[name] for name in wanted if name in table.columns]
+        entries = [entry for column in columns for entry in column.entries]
+        is_whole = not any(column.problem for column in columns)
+        return table if is_whole and self._values.take(entries) else None
 
     def _stored(self, field: Field, n_rows: int) -> Column | None:
         """Return the column to read for a field; None where nothing has to be read."""

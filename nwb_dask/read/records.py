@@ -9,18 +9,23 @@ import numpy as np
 import pyarrow as pa
 
 from nwb_dask.backends import File
+from nwb_dask.catalog import recent_records
 from nwb_dask.errors import NWBDaskError, PathNotFoundError, UnsupportedLayoutError
 from nwb_dask.index import AttributeValue, FileIndex, GroupEntry, Reference
 from nwb_dask.model import Column, build_table
 from nwb_dask.model.kinds import RECORDS, text_attribute
 from nwb_dask.model.metadata import STANDARD, SUBJECT, Cell, Key
 from nwb_dask.read.column import read_columns
+from nwb_dask.read.recent_values import is_settled
 from nwb_dask.read.small_values import STORAGE_ERRORS
 
 Record: TypeAlias = Mapping[Key, Cell]
 
 _MOST_BYTES = 1 << 20
 """Of one value. What is larger describes no session."""
+
+_CELL_BYTES = 300
+"""What a cell takes in memory beside its value."""
 
 _OF_DATASETS = {"age": ("reference", "age__reference"), "source_script": ("file_name", "source_script_file_name")}
 """Dataset -> its attribute that is a field of its own, and the name of that."""
@@ -32,14 +37,27 @@ _OF_TYPES = frozenset(
 
 
 def read_record(file: File) -> Record:
-    """Return the metadata of a file by group and name; values are read together.
-
-    A value that cannot be read, or that takes more than 1 MiB, has a `Cell.problem` and harms no other.
+    """Return the metadata of a file by group and name, which are read once while the file is the same.
 
     Raises
     ------
     MalformedFileError
         If the groups themselves cannot be read.
+    """
+    known = recent_records.get(file.source)
+    if isinstance(known, Mapping):
+        return known
+    found = _record(file)
+    if is_settled(file.source):
+        weight = sum(_CELL_BYTES + len(str(cell.value)) for cell in found.values())
+        recent_records.put(file.source, found, weight)
+    return found
+
+
+def _record(file: File) -> Record:
+    """Return the metadata of a file; values are read together.
+
+    A value that cannot be read, or that takes more than 1 MiB, has a `Cell.problem` and harms no other.
     """
     cells: dict[Key, Cell] = {}
     columns: dict[Key, Column] = {}

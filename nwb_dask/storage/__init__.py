@@ -36,11 +36,12 @@ from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.dandi_url import split_pinned
 from nwb_dask.storage.engines import Driver
 from nwb_dask.storage.globs import Choice, Order, make_choice
+from nwb_dask.storage.local import is_settled, is_unchanged
 from nwb_dask.storage.named import Named, Sources
 from nwb_dask.storage.sources import expand_sources
 from nwb_dask.storage.store import Store, open_store
 from nwb_dask.storage.trace import Trace, trace
-from nwb_dask.storage.urls import display_url
+from nwb_dask.storage.urls import display_url, is_local, local_path
 
 __all__ = [
     "Access",
@@ -57,6 +58,10 @@ __all__ = [
     "expand_sources",
     "export_secrets",
     "import_secrets",
+    "is_local",
+    "is_settled",
+    "is_unchanged",
+    "local_path",
     "make_access",
     "make_choice",
     "open_store",

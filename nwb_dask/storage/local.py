@@ -24,6 +24,8 @@ from nwb_dask.storage.trace import is_tracing, record, record_round
 # Opening a FIFO would wait for a writer; regular files do not know this flag.
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK
 
+_COARSEST_NS = 2_500_000_000
+
 
 class LocalStore:
     """One open local file.
@@ -57,7 +59,7 @@ class LocalStore:
         self.local_path = path
         self.size = status.st_size
         self._mtime_ns = status.st_mtime_ns
-        identity = Identity("mtime", f"{status.st_mtime_ns}:{status.st_ino}", status.st_size)
+        identity = _identity(status)
         if expected is not None and identity != expected:
             raise SourceChangedError(f"{path} is not the file that was planned; plan again", url=path)
         self.source = Source(url, identity)
@@ -122,6 +124,27 @@ class LocalStore:
 
     def __repr__(self) -> str:
         return f"LocalStore({self.local_path!r})"
+
+
+def is_unchanged(path: str, identity: Identity) -> bool:
+    """Return whether the file at `path` is of this version, without opening it."""
+    try:
+        return _identity(os.stat(path)) == identity  # noqa: PTH116  # as `os.open` is given it
+    except OSError:
+        return False
+
+
+def is_settled(identity: Identity) -> bool:
+    """Return whether a local file of this version was written so long ago that writing to it again shows in its time.
+
+    File systems tell times to a few milliseconds, some to two seconds.
+    """
+    written, _, inode = identity.value.partition(":")
+    return identity.kind == "mtime" and inode.isdigit() and time.time_ns() - int(written) > _COARSEST_NS
+
+
+def _identity(status: os.stat_result) -> Identity:
+    return Identity("mtime", f"{status.st_mtime_ns}:{status.st_ino}", status.st_size)
 
 
 def past_end(start: int, stop: int, *, size: int, name: str) -> MalformedFileError:

@@ -68,6 +68,11 @@ def split_azure(bucket: str) -> tuple[str, str | None]:
     return container, host.partition(".")[0] if at else None
 
 
+def is_local(url: str) -> bool:
+    """Return whether a URL is a path of this machine."""
+    return "://" not in url or url.startswith("file://")
+
+
 def local_path(url: str) -> str:
     """Return the path that a ``file://`` URL means, percent-decoded, or a local path unchanged.
 

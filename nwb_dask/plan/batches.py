@@ -61,13 +61,16 @@ def plan_batches(
     total_rows = max(int(scan.rows.sum()), 1)
     row_bytes = scan.expected_bytes(dict.fromkeys((*fields, *predicate_fields))) / total_rows
     held: list[Piece] = []
+    n_held_rows = 0
     for piece in _pieces(scan, predicate, total_rows if n_rows is None else n_rows):
         size = int(row_bytes * (piece.stop - piece.start))
         for part in split_piece(piece, size, block_bytes=limits.n_bytes):
-            if held and _is_over([*held, part], row_bytes, limits):
+            n_part_rows = part.stop - part.start
+            if held and _is_over(len(held) + 1, n_held_rows + n_part_rows, row_bytes, limits):
                 yield _partition(scan, held, fields, predicate, predicate_fields)
-                held = []
+                held, n_held_rows = [], 0
             held.append(part)
+            n_held_rows += n_part_rows
     if held:
         yield _partition(scan, held, fields, predicate, predicate_fields)
 
@@ -85,9 +88,8 @@ def _pieces(scan: Scan, predicate: Node | None, n_rows: int) -> Iterator[Piece]:
             left -= length
 
 
-def _is_over(pieces: list[Piece], row_bytes: float, limits: BatchLimits) -> bool:
-    n_rows = sum(piece.stop - piece.start for piece in pieces)
-    return len(pieces) > limits.n_pieces or n_rows > limits.n_rows or n_rows * row_bytes > limits.n_bytes
+def _is_over(n_pieces: int, n_rows: int, row_bytes: float, limits: BatchLimits) -> bool:
+    return n_pieces > limits.n_pieces or n_rows > limits.n_rows or n_rows * row_bytes > limits.n_bytes
 
 
 def _partition(

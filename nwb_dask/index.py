@@ -24,7 +24,7 @@ class Identity:
     kind: Literal["version", "etag", "mtime", "size"]
     """What `value` is: an object version, a strong ETag, a modification time, or nothing but the size."""
     value: str
-    """The version id, ETag, or ``"<mtime_ns>:<inode>"`` (local) or Last-Modified text (HTTP)."""
+    """The version id, ETag, or ``"<mtime_ns>:<inode>:<ctime_ns>"`` (local) or Last-Modified text (HTTP)."""
     size: int
     """Length of the file in bytes."""
 

@@ -81,7 +81,7 @@ class OpenPiece:
             return self
         try:
             self._file = file = self._stack.enter_context(open_source(piece.url, access, piece.identity))
-            self._values = RecentFile(self._source, file)
+            self._values = RecentFile(file.source, file)
             self._table = describe_table(file, piece.table, names=wanted, resolve=partition.resolve, prepare=True)
             columns = [column for field in fields if (column := self._column(field)) and not column.problem]
             file.prepare({entry.path: entry for column in columns for entry in column.entries}.values())

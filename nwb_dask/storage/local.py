@@ -60,7 +60,7 @@ class LocalStore:
         self.size = status.st_size
         self._mtime_ns = status.st_mtime_ns
         identity = _identity(status)
-        if expected is not None and identity != expected:
+        if expected is not None and _written(identity) != _written(expected):
             raise SourceChangedError(f"{path} is not the file that was planned; plan again", url=path)
         self.source = Source(url, identity)
         self.is_unchanged = identity == cached
@@ -139,12 +139,19 @@ def is_settled(identity: Identity) -> bool:
 
     File systems tell times to a few milliseconds, some to two seconds.
     """
-    written, _, inode = identity.value.partition(":")
-    return identity.kind == "mtime" and inode.isdigit() and time.time_ns() - int(written) > _COARSEST_NS
+    changed = identity.value.rpartition(":")[2]
+    return identity.kind == "mtime" and changed.isdigit() and time.time_ns() - int(changed) > _COARSEST_NS
 
 
 def _identity(status: os.stat_result) -> Identity:
-    return Identity("mtime", f"{status.st_mtime_ns}:{status.st_ino}", status.st_size)
+    # Anyone can set when a file was written to, but not when it was changed.
+    value = f"{status.st_mtime_ns}:{status.st_ino}:{status.st_ctime_ns}"
+    return Identity("mtime", value, status.st_size)
+
+
+def _written(identity: Identity) -> tuple[str, str, int]:
+    """Return an identity without the time of change: another name or other permissions make no other file of it."""
+    return identity.kind, identity.value.rpartition(":")[0], identity.size
 
 
 def past_end(start: int, stop: int, *, size: int, name: str) -> MalformedFileError:

@@ -42,7 +42,7 @@ _KINDS: dict[str, ElementKind] = {
 
 def identity_of(path: Path) -> Identity:
     status = path.stat()
-    return Identity("mtime", f"{status.st_mtime_ns}:{status.st_ino}", status.st_size)
+    return Identity("mtime", f"{status.st_mtime_ns}:{status.st_ino}:{status.st_ctime_ns}", status.st_size)
 
 
 def read_knowledge(path: Path, url: Url) -> Known:

@@ -39,9 +39,10 @@ def test_ranges_are_the_bytes_of_the_file_in_the_order_asked(store: Store) -> No
     assert [bytes(one) for one in store.read(ranges)] == [CONTENT[start:stop] for start, stop in ranges]
 
 
-def test_identity_is_modification_time_inode_and_size(store: Store, path: Path) -> None:
+def test_identity_is_modification_time_inode_change_time_and_size(store: Store, path: Path) -> None:
     status = path.stat()
-    assert store.source.identity == Identity("mtime", f"{status.st_mtime_ns}:{status.st_ino}", len(CONTENT))
+    value = f"{status.st_mtime_ns}:{status.st_ino}:{status.st_ctime_ns}"
+    assert store.source.identity == Identity("mtime", value, len(CONTENT))
     assert (store.size, store.local_path) == (len(CONTENT), str(path))
 
 

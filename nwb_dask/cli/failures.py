@@ -78,6 +78,7 @@ CODES: Mapping[str, ExitCode] = MappingProxyType(
         "too_many_rows": ExitCode.INPUT,
         "output_exists": ExitCode.INPUT,
         "output_failed": ExitCode.INPUT,
+        "missing_library": ExitCode.INPUT,
         "cache_off": ExitCode.INPUT,
         "input": ExitCode.INPUT,
         "skipped_files": ExitCode.PARTIAL,
@@ -98,6 +99,7 @@ _HINTS: Mapping[str, str] = MappingProxyType(
         "source_not_found": "`nwb-dask ls SOURCE` lists the files that a source means",
         "source_access": "credentials come from the environment or from --storage-option",
         "source_unavailable": "`nwb-dask doctor SOURCE` tries to reach it",
+        "output": "`--overwrite` replaces what an earlier conversion wrote",
         "query": "`SHOW TABLES` lists the names; a path is written in double quotes",
         "internal": "`--traceback` shows where it happened",
     }
@@ -146,6 +148,8 @@ def describe_failure(error: BaseException) -> Failure:
     # By name: polars is loaded where it is used, and only there.
     if any(kind.__name__ == "PolarsError" for kind in type(error).__mro__):
         return Failure("query", message)
+    if isinstance(error, ImportError):
+        return Failure("missing_library", message)
     return Failure("internal", f"{type(error).__name__}: {message}", hint=_HINTS["internal"])
 
 

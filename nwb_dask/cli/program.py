@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "head": "Show the first rows of a table.",
         "query": "Answer an SQL query over the tables of files.",
         "explain": "Show what a table or a query would read.",
+        "convert": "Write tables and series in formats that other tools read.",
         "metadata": "Show the metadata of sessions, one row per file.",
         "index": "Learn what remote files hold, ahead of reading them.",
         "cache": "Show or clear what is known of remote files.",
@@ -84,7 +85,7 @@ class _Program(click.Group):
 def program() -> None:
     """Look into NWB files, near and far, many at once.
 
-    SOURCE is a path, a URL (http, https, s3, gs, az), a glob, or a folder; several may be given.
+    SOURCE is a path, a URL (http, https, s3, gs, az, dandi), a glob, or a folder; several may be given.
     """
     try:
         current_options()

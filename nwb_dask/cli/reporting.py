@@ -23,6 +23,8 @@ TRACEBACK_FLAG = "--traceback"
 FLAGS = frozenset({JSON_FLAG, TRACEBACK_FLAG})
 _JSON_FORMATS = frozenset({"json", "jsonl"})
 _FORMAT_FLAGS = ("--format", "-f")
+_REPORT_FLAGS = ("--report",)
+"""What chooses the format of stdout in `convert`, whose ``--format`` is that of its files."""
 _QUIET = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
 
@@ -107,8 +109,10 @@ def reporter() -> Reporter:
 def wants_json(arguments: Sequence[str]) -> bool:
     """Tell whether messages are to be JSON, from arguments that may themselves be wrong."""
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    formats = [after for flag, after in pairwise(own) if flag in _FORMAT_FLAGS]
-    formats += [one.partition("=")[2] for one in own if one.startswith("--format=")]
+    command = next((one for one in own if not one.startswith("-")), "")
+    flags = _REPORT_FLAGS if command == "convert" else _FORMAT_FLAGS
+    formats = [after for flag, after in pairwise(own) if flag in flags]
+    formats += [after for flag, equals, after in (one.partition("=") for one in own) if equals and flag in flags]
     return JSON_FLAG in own or bool(_JSON_FORMATS.intersection(formats))
 
 

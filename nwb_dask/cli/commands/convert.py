@@ -1,0 +1,121 @@
+"""``nwb-dask convert``: tables and series in formats that other tools read."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, get_args
+
+import click
+import pyarrow as pa
+
+import nwb_dask
+from nwb_dask.cli.arguments import OutputOptions, SourceOptions, source_argument, source_options
+from nwb_dask.cli.failures import ExitCode
+from nwb_dask.cli.output import table_of, write_rows
+from nwb_dask.cli.reporting import reporter
+from nwb_dask.conversion import Conversion
+from nwb_dask.conversion.planning import LAID_OUT, Format, Layout
+from nwb_dask.model import parse_type
+
+Report = Literal["table", "json", "jsonl", "csv"]
+
+_COLUMNS = (
+    ("path", pa.string()),
+    ("tables", pa.list_(pa.string())),
+    ("session", pa.string()),
+    ("rows", pa.int64()),
+    ("bytes", pa.int64()),
+    ("sha256", pa.string()),
+)
+
+
+@click.command
+@source_argument
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "-f",
+    "format_",
+    type=click.Choice(get_args(Format)),
+    default="parquet",
+    show_default=True,
+    help="What is written; zarr is for series, the others for tables.",
+)
+@click.option("--tables", multiple=True, metavar="PATH", help="Only these; a path or a glob; may be repeated.")
+@click.option("--exclude", multiple=True, metavar="PATH", help="Not these tables or columns; may be repeated.")
+@click.option("--layout", type=click.Choice(get_args(Layout)), help="A file for each session, or one.  [default: hive]")
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    metavar="PATH=TYPE",
+    callback=lambda _, parameter, value: _types(value, parameter),
+    help="Type of a column: /units/quality=string; may be repeated.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace the output of an earlier conversion.")
+@click.option("--resume/--no-resume", default=True, show_default=True, help="Finish a run that was broken off.")
+@click.option("--report", type=click.Choice(get_args(Report)), help="Print the files that were written, as this.")
+@source_options
+def command(
+    *,
+    source: str | list[str],
+    out: Path,
+    format_: Format,
+    tables: tuple[str, ...],
+    exclude: tuple[str, ...],
+    layout: Layout | None,
+    types: dict[str, str],
+    overwrite: bool,
+    resume: bool,
+    report: Report | None,
+    reach: SourceOptions,
+) -> int:
+    """Write tables and series in formats that other tools read.
+
+    OUT is a folder, which appears when it is complete; a run that was broken off is finished by the same call. Series
+    are written as tables if --tables names them. A line on stderr says what was written; with --report stdout has
+    one row per file.
+    """
+    if layout is not None and format_ not in LAID_OUT:
+        raise click.UsageError(f"--layout is for {', '.join(sorted(LAID_OUT))}, not for {format_}")
+    told = reporter()
+    done = nwb_dask.convert(
+        source,
+        out,
+        format=format_,
+        tables=tables or None,
+        exclude=exclude,
+        layout=layout,
+        storage_options=reach.storage_options,
+        schema_overrides=types,
+        errors=reach.errors,
+        overwrite=overwrite,
+        resume=resume,
+        progress=sys.stderr.isatty() and not told.is_json,
+    )
+    told.note(repr(done))
+    if report is not None:
+        rows = [[getattr(one, name) for name, _ in _COLUMNS] for one in done.files]
+        write_rows(table_of(_COLUMNS, rows), OutputOptions(report))
+    return ExitCode.PARTIAL if _is_partial(done) else ExitCode.OK
+
+
+def _is_partial(done: Conversion) -> bool:
+    """Tell whether something is left out because it cannot be read; what the format has no place for names no file."""
+    return bool(done.skipped) or any(one.source for one in done.left_out)
+
+
+def _types(value: Iterable[str], parameter: click.Parameter) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for one in value:
+        path, equals, kind = one.rpartition("=")
+        if not (path and equals):
+            raise click.BadParameter(f"PATH=TYPE is wanted, and {one!r} is not that", param=parameter)
+        try:
+            parse_type(kind)
+        except (TypeError, ValueError) as error:
+            raise click.BadParameter(str(error), param=parameter) from None
+        found[path] = kind
+    return found

@@ -14,6 +14,7 @@ import pytest
 import nwb_dask
 from nwb_dask.options import options
 from nwb_dask.testing import RangeServer
+from nwb_dask.testing.dandi import DandiServer
 from tests.cli.conftest import Run
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
@@ -48,6 +49,20 @@ def test_ls_asks_no_server_for_a_file_that_is_named_unless_told_to(run: Run, ses
         assert read(run, "ls", url) == [{"file": url}]
         assert server.n_requests == 0
         assert read(run, "ls", "-l", url)[0]["size_bytes"] == sessions[0].stat().st_size
+
+
+def test_an_archive_is_a_source_and_its_signed_links_stay_hidden(
+    run: Run, sessions: list[Path], tmp_path: Path
+) -> None:
+    with DandiServer(tmp_path, page_size=3) as archive, options(cache="off"):
+        for path in sessions:
+            archive.add("000363", f"sub-1/{path.name}", path)
+        reach = ("dandi://lab/000363@draft", "--storage-option", f"dandi_api={archive.api_url}")
+        listed = run("ls", *reach)
+        assert [line.partition("?")[0].rpartition("/")[2] for line in listed.stdout.splitlines()] == ["a.nwb", "b.nwb"]
+        units = next(one for one in read(run, "tables", *reach) if one["path"] == "/units")
+        assert (units["n_files"], units["n_rows"]) == (2, 9)
+        assert "ignature" not in run("head", *reach, "/unit", "--json-errors").stderr
 
 
 def test_info_says_session_subject_and_how_many_tables_and_series(run: Run, sessions: list[Path]) -> None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
+import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -36,6 +37,7 @@ EngineName: TypeAlias = Literal["auto", "http", "obstore", "fsspec", "s3fs", "re
 that fsspec knows. Local files are read with ``pread`` in any case."""
 
 _PREFIX = "NWB_DASK_"
+_API = re.compile(r"https?://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:/[^@?#\s]*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ def _check_api(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise TypeError(f"{name} is not the URL of an API")
     # No value is shown: there may be a password in it.
-    if not value.startswith(("http://", "https://")) or set(value) & set("@?#"):
+    if not _API.fullmatch(value):
         raise ValueError(f"{name} is not the URL of an API: https://api.example.org/api")
 
 

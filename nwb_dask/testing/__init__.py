@@ -8,6 +8,7 @@ connection           requests in, answers out
 messages             requests and answers
 ranges               files, parts of them, and conditions, as HTTP has them
 s3                   listings, errors and signed URLs, as S3 has them
+dandi                an archive that speaks the API of DANDI, on two such servers
 line                 how fast bytes leave
 process              the server as a process of its own
 files                NWB files as a laboratory has them; `oddities` and `odd_columns` have the unusual ones
@@ -22,6 +23,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from nwb_dask.testing.dandi import DandiServer as DandiServer
     from nwb_dask.testing.faulty import TRANSIENT as TRANSIENT
     from nwb_dask.testing.faulty import Failure as Failure
     from nwb_dask.testing.faulty import Fault as Fault
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from nwb_dask.testing.server import RangeServer as RangeServer
 
 _HOMES = {
+    "DandiServer": "dandi",
     "TRANSIENT": "faulty",
     "Failure": "faulty",
     "Fault": "faulty",

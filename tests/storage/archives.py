@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import nwb_dask
-from nwb_dask.testing.dandi import DandiServer
+from nwb_dask.testing import DandiServer
 from nwb_dask.testing.files import write_session
 
 VERSION = "0.231012.2129"

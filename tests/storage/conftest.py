@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from nwb_dask.storage import retry
-from nwb_dask.testing import RangeServer
-from nwb_dask.testing.dandi import DandiServer
+from nwb_dask.testing import DandiServer, RangeServer
 from tests.storage import archives
 from tests.storage.serving import CONTENT, NAME
 

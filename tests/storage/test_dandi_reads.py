@@ -17,7 +17,7 @@ from nwb_dask.errors import SourceChangedError, SourceNotFoundError, SourceUnava
 from nwb_dask.index import Url
 from nwb_dask.storage import make_access, open_store
 from nwb_dask.storage.engines import http
-from nwb_dask.testing.dandi import DandiServer
+from nwb_dask.testing import DandiServer
 from tests.storage.archives import (
     DANDISET,
     KEY,
@@ -58,6 +58,7 @@ READERS: dict[str, Callable[[object], object]] = {
         scheduler="threads"
     ),
     "scan_nwb": lambda source: nwb_dask.scan_nwb(source, "/units", include_path_columns=False).collect().to_pandas(),
+    "sql": lambda source: nwb_dask.sql("SELECT id, spike_times FROM units", source).collect().to_pandas(),
     "open_timeseries": lambda source: nwb_dask.open_timeseries(source, "lfp").to_pandas(),
     "open_nwb": lambda source: nwb_dask.open_nwb(source).trials.read(include_path_columns=False),
     "session": lambda source: nwb_dask.open_nwb(source).session_id,

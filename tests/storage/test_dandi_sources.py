@@ -9,7 +9,7 @@ import pytest
 import nwb_dask
 from nwb_dask.errors import SourceAccessError, SourceNotFoundError, SourceUnavailableError, UnsupportedLayoutError
 from nwb_dask.storage import Sources
-from nwb_dask.testing.dandi import DandiServer
+from nwb_dask.testing import DandiServer
 from tests.storage.archives import DANDISET, KEY, NAMES, VERSION, asked, forget, named
 
 LISTING = f"dandisets/000363/versions/{VERSION}/assets/"

@@ -44,7 +44,11 @@ class DandiEngine(HttpEngine):
     """One asset, by its id, which stands for the same bytes for ever.
 
     ``/assets/{id}/download/`` redirects to a signed URL (dandi-archive, ``dandiapi/api/views/asset.py``), which all
-    readers of this process use until it expires. The key is sent to the API and to nobody else.
+    readers of this process use until it expires; readers that begin at once may each ask for one. The key is sent to
+    the API and to nobody else. The identity of an asset is its id, which is in the URL, with the ETag and the size that
+    the store says in every answer: the ETag is the ``dandi-etag`` of the archive's metadata, which accepts no upload
+    that has another one (``dandiapi/api/views/upload.py``). Its ``sha2-256`` is computed after the upload, so that an
+    asset may have none when it is planned.
 
     Parameters
     ----------

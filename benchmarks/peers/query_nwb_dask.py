@@ -6,8 +6,6 @@ asked the same before.
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import polars as pl
 
 import nwb_dask
@@ -23,8 +21,7 @@ def read_metadata(files: Files) -> pl.DataFrame:
 
 def ask(files: Files, query: str) -> pl.LazyFrame:
     """Return the answer to a query in SQL."""
-    answer: pl.LazyFrame = import_module("nwb_dask.adapters.sql").sql(query, files)
-    return answer
+    return nwb_dask.sql(query, files)
 
 
 def forget() -> None:

@@ -75,7 +75,7 @@ class OpenPiece:
         wanted = {field.stored for field in fields}
         known = None if self._kept is None else self._kept.table(self._source, piece.table, wanted)
         if known is None:
-            known = self._recent_table(wanted)
+            known = self._recent_table(fields)
         if known is not None:
             self._table = known
             return self
@@ -83,7 +83,7 @@ class OpenPiece:
             self._file = file = self._stack.enter_context(open_source(piece.url, access, piece.identity))
             self._values = RecentFile(file.source, file)
             self._table = describe_table(file, piece.table, names=wanted, resolve=partition.resolve, prepare=True)
-            columns = [column for field in fields if (column := self._column(field)) and not column.problem]
+            columns = [column for field in fields if (column := _column(self._table, field)) and not column.problem]
             file.prepare({entry.path: entry for column in columns for entry in column.entries}.values())
         except NWBDaskError as error:
             self._stack.close()
@@ -117,26 +117,21 @@ class OpenPiece:
         if self._file is not None:
             self._file.close()
 
-    def _recent_table(self, wanted: set[str]) -> Table | None:
+    def _recent_table(self, fields: list[Field]) -> Table | None:
         """Return the table if the file need not be opened: it is the same, and all values of it were read lately."""
-        table = recent_table(self._source, self.piece.table, frozenset(wanted), self._partition.resolve)
+        names = frozenset(field.stored for field in fields)
+        table = recent_table(self._source, self.piece.table, names, self._partition.resolve)
         if table is None:
             return None
-        columns = [table.columns[name] for name in wanted if name in table.columns]
+        columns = [column for field in fields if (column := _column(table, field)) is not None]
         entries = [entry for column in columns for entry in column.entries]
         is_whole = not any(column.problem for column in columns)
         return table if is_whole and self._values.take(entries) else None
 
     def _stored(self, field: Field, n_rows: int) -> Column | None:
         """Return the column to read for a field; None where nothing has to be read."""
-        column = None if field.name in _PATHS else self._column(field)
+        column = None if field.name in _PATHS else _column(self._table, field)
         return None if column is None or (n_rows == 0 and not column.problem) else column
-
-    def _column(self, field: Field) -> Column | None:
-        column = self._table.columns.get(field.stored)
-        if column is None or not field.lengths_of:
-            return None if column is None else _as_bytes(column, field)
-        return lengths_column(column)
 
     def _made(self, field: Field, rows: Spans, n_rows: int) -> pa.Array:
         if field.name in _PATHS:
@@ -152,6 +147,14 @@ class OpenPiece:
 
 
 _PATHS = frozenset(PATH_COLUMNS)
+
+
+def _column(table: Table, field: Field) -> Column | None:
+    """Return the column of the table that a field is read from, or None if the table lacks it."""
+    column = table.columns.get(field.stored)
+    if column is None or not field.lengths_of:
+        return None if column is None else _as_bytes(column, field)
+    return lengths_column(column)
 
 
 def _as_bytes(column: Column, field: Field) -> Column:

@@ -77,6 +77,15 @@ def test_spikes_of_chosen_units_cost_their_bytes_when_asked_again(units: list[Pa
     assert trace.bytes == 3 * (SPIKES * 8 + SIGNATURE_BYTES)
 
 
+def test_lengths_that_were_read_are_read_no_more(units: list[Path]) -> None:
+    query = nwb_dask.scan_nwb(units, "/units", lengths=["spike_times"]).select("spike_times.n")
+    first = query.collect()
+    with nwb_dask.trace() as trace:
+        assert query.collect().equals(first)
+    assert trace.bytes == 0
+    assert first["spike_times.n"].to_list() == [SPIKES] * 3 * N_ROWS
+
+
 def test_metadata_of_known_files_cost_their_signatures(units: list[Path]) -> None:
     first = nwb_dask.read_metadata(units, "polars")
     with nwb_dask.trace() as trace:

@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from nwb_dask.adapters.eager import Engine, read_table
-from nwb_dask.analysis.frames import INTERVAL_ROW, Frame, arrow_column, without
+from nwb_dask.analysis.frames import INTERVAL_ROW, ROW, Frame, arrow_column, without
 from nwb_dask.analysis.intervals import ALWAYS
 from nwb_dask.analysis.per_interval import Layout, spikes_per_interval
 from nwb_dask.analysis.spans import START_STOP, Bounds, Expression, make_spans, names_of_spans
@@ -133,7 +133,7 @@ def read_spike_times(
     PredicateError
         If a filter has no meaning for its column.
     ValueError, TypeError
-        If arguments contradict each other, or bounds are no numbers.
+        If arguments contradict each other, bounds are no numbers, or a file is named twice.
     MalformedFileError, SourceUnavailableError
         If a file cannot be read.
 
@@ -153,6 +153,7 @@ def read_spike_times(
         return without(whole, INTERVAL_ROW)
     spans = make_spans(bounds, align_to, window, SPIKE_TIMES)
     units = _units(source, table, engine, columns, filters, is_masked=mask_unobserved, common=common)
+    _require_once(units, table)
     if isinstance(intervals, str):
         mine = _of_sessions(units, interval_filters)
         wanted = list(dict.fromkeys([*interval_columns, *names_of_spans(spans)]))
@@ -192,6 +193,17 @@ def _units(
                 raise
     # Without intervals in any file units are observed always.
     return read_table(source, table, engine, columns=names, filters=filters, **common)
+
+
+def _require_once(units: Frame, table: str) -> None:
+    """Refuse units that are there twice: each would be given the intervals of both."""
+    rows = pd.DataFrame({name: arrow_column(units, name).to_pandas() for name in (SESSION, ROW)})
+    twice = rows[rows.duplicated()]
+    if len(twice):
+        raise ValueError(
+            f"row {twice[ROW].iloc[0]} of {table} of {twice[SESSION].iloc[0]} is there twice: "
+            f"name each file once, and one table of units"
+        )
 
 
 def _of_sessions(units: Frame, filters: Filters | None) -> Filters | None:

@@ -99,6 +99,8 @@ def spikes_per_interval(
         If a column is missing.
     """
     require_frame(units, "units")
+    # It is there anyway.
+    columns = [name for name in columns if name != SESSION]
     others = _same_kind(units, intervals)
     require_columns(names_of(units), [SPIKE_TIMES, *columns], "units")
     require_columns(names_of(others), interval_columns, "intervals")

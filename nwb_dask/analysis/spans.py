@@ -57,6 +57,8 @@ def make_spans(
     if window is not None:
         if align_to is None or bounds != START_STOP:
             raise ValueError("a window is around the times in align_to: give align_to, and no bounds")
+        if not window[0] < window[1]:
+            raise ValueError(f"a window is from a start to a later stop, not {window!r}")
         return [Span(name, align, align, align, (float(window[0]), float(window[1])))]
     several = bounds if isinstance(bounds, Mapping) else {name: bounds}
     if not several:

@@ -160,6 +160,17 @@ def test_intervals_may_be_frames_and_lists(paths: list[Path]) -> None:
     assert whole["n_spikes"].to_list() == read_spike_times(paths, "polars", **columns)["n_spikes"].to_list()
 
 
+def test_intervals_of_several_tables_are_told_apart_by_their_path(paths: list[Path]) -> None:
+    found = read_spike_times(
+        paths[0], "polars", intervals="/intervals/*", interval_columns=["_table_path"], columns=["_nwb_path"]
+    )
+    count = found.group_by("_table_path", "_units_table_index").len()
+    assert set(count.select("_table_path", "len").unique().rows()) == {
+        ("/intervals/trials", 120),
+        ("/intervals/performance", 6),
+    }
+
+
 def test_long_layout_of_whole_sessions_has_every_spike(paths: list[Path]) -> None:
     found = read_spike_times(paths, "polars", layout="long")
     lists = read_spike_times(paths, "polars").explode("spike_times").rename({"spike_times": "spike_time"})
@@ -213,6 +224,10 @@ def test_what_has_no_meaning_is_refused(paths: list[Path]) -> None:
         read_spike_times(paths, align_to="stim_start_time", window=(0, 1))
     with pytest.raises(ValueError, match="interval_filters are for a table that is read"):
         read_spike_times(paths, intervals=[(0, 1)], interval_filters="is_target")
+    with pytest.raises(ValueError, match="name each file once"):
+        read_spike_times([paths[0], paths[0]], intervals="/intervals/trials")
+    with pytest.raises(ValueError, match="later stop"):
+        read_spike_times(paths, intervals="/intervals/trials", align_to="stim_start_time", window=(1, 1))
     with pytest.raises(ValueError, match="layout='wide'"):
         read_spike_times(paths, layout="wide")  # type: ignore[call-overload]  # what a user may type
     with pytest.raises(PathNotFoundError, match="'spike_time'"):

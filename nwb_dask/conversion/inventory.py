@@ -33,6 +33,7 @@ _GLOB = frozenset("*?[")
 Holds = Literal["tables", "series"]
 _IS_SERIES = "a TimeSeries, which may be large: name it in tables= to have it as a table, or convert to Zarr"
 _IS_TABLE = "a table, and Zarr is written for TimeSeries only: convert to another format as well"
+_IS_UNKNOWN = "a series of a type that `open_timeseries` does not know: name it in tables= to have it as a table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,8 @@ def _look(file: File, choice: Choice) -> Found:
         every = find_series(file)
         chosen = tuple(path for path in every if choice.takes(path, is_series=True))
         if choice.tables is None:
-            others = {path: _IS_TABLE for path in kinds if path not in every and not choice.excludes(path)}
+            listed = [path for path in kinds if path not in every and not choice.excludes(path)]
+            others = {path: _IS_UNKNOWN if kinds[path] == "series" else _IS_TABLE for path in listed}
         return Found(file.source, {}, _readable(file, chosen, choice, others), None, others)
     tables: dict[str, Table] = {}
     # A plain group is a table of one row if it is asked for.
@@ -186,7 +188,8 @@ def _check_asked(choice: Choice, found: Sequence[Found], named: Sequence[Named])
         if not any(_matches(path, wanted) for path in there) and not choice.excludes(wanted):
             raise PathNotFoundError(f"no {what} {wanted!r} in {where}", url=named[0].name, path=wanted)
     if not there:
-        message = f"nothing to convert: no {what} in {where} that is not excluded"
+        reasons = [f"; {path}: {reason}" for one in found for path, reason in one.others.items()]
+        message = f"nothing to convert: no {what} in {where} that is not left out{''.join(reasons[:1])}"
         raise PathNotFoundError(message, url=named[0].name)
 
 

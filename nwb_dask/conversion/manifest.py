@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -28,8 +29,8 @@ class Contents:
 
 
 def manifest_of(contents: Contents, files: Iterable[WrittenFile]) -> dict[str, object]:
-    """Return the manifest as it is written."""
-    return {
+    """Return the manifest as it is written and read."""
+    manifest = {
         "manifest_version": VERSION,
         "asked": contents.asked,
         "plan": contents.plan,
@@ -39,6 +40,8 @@ def manifest_of(contents: Contents, files: Iterable[WrittenFile]) -> dict[str, o
         "left_out": [asdict(one) for one in contents.left_out],
         "files": [asdict(one) for one in sorted(files, key=lambda one: one.path)],
     }
+    plain: dict[str, object] = json.loads(json.dumps(manifest))
+    return plain
 
 
 def report_of(out: Path, contents: Contents, files: Iterable[WrittenFile], n_resumed: int) -> Conversion:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import dask
 import xarray as xr
 import zarr
 
@@ -32,19 +33,22 @@ def write_series(path: Path, *, source: Source, name: str, access: Access, serie
         # A factor for all channels is an attribute that readers apply; one for each channel no attribute can say.
         wish = Wish(scale=True, dtype="float64") if described.scale.per_channel is not None else Wish(scale=False)
         dataset = series_dataset(described, Place(source, name, access), wish)
-    _chunked(dataset).to_zarr(path, mode="w-", zarr_format=2, consolidated=True)
+    # On this machine, where the store is, whatever cluster there is.
+    with dask.config.set(scheduler="threads"):
+        _chunked(dataset).to_zarr(path, mode="w-", zarr_format=2, consolidated=True)
     return int(dataset[DATA].shape[0]) if dataset[DATA].ndim else 1
 
 
 def _chunked(dataset: xr.Dataset) -> xr.Dataset:
-    """Return the dataset with samples and times in chunks of dask, which are read one after another."""
+    """Return the dataset with samples, times and labels in chunks of dask, which are read when they are written."""
     lengths = dataset[DATA].encoding["preferred_chunks"]
-    # An index has all times in memory once it is written.
-    plain = dataset.drop_indexes(list(dataset.xindexes))
-    for name, variable in plain.variables.items():
-        large = name == DATA or (variable.dtype.kind in "iufb" and variable.dims)
-        if large:
-            plain[name] = variable.chunk({dim: lengths[dim] for dim in variable.dims if dim in lengths})
+    chunked = {}
+    for name, variable in dataset.variables.items():
+        is_text = variable.dtype.kind not in "iufb"
+        here = {dim: lengths[dim] for dim in variable.dims if dim in lengths}
+        chunked[name] = variable.load() if is_text else variable.to_base_variable().chunk(here)
         # What is NaN in the file is a value.
-        plain[name].encoding = {"_FillValue": None} if variable.dtype.kind == "f" else {}
-    return plain
+        chunked[name].encoding = {"_FillValue": None} if variable.dtype.kind == "f" else {}
+    data = {DATA: chunked.pop(DATA)}
+    # Without indexes, which have all times in memory.
+    return xr.Dataset(data, xr.Coordinates(chunked, indexes={}), dataset.attrs)

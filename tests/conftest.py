@@ -36,4 +36,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was compared with h5py and pynwb, and what was left out."""
     parity_summary.pytest_terminal_summary(terminalreporter)
     parity_summary.series_summary(terminalreporter)
+    parity_summary.query_summary(terminalreporter)
     backends_summary.pytest_terminal_summary(terminalreporter)

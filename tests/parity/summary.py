@@ -12,6 +12,7 @@ OUTCOME = "parity"
 """Name of the property in which a test leaves its outcomes, as JSON: xdist carries it to the process that prints."""
 FILE_OUTCOME = "parity file"
 SERIES_OUTCOME = "parity of series"
+QUERY_OUTCOME = "parity of queries"
 
 
 def _properties(reporter: pytest.TerminalReporter, name: str) -> Iterator[dict[str, str]]:
@@ -83,3 +84,19 @@ def _verdict(found: dict[str, str]) -> str:
         if matching:
             return matching[0]
     return "failed"
+
+
+def query_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many queries each engine answered as in memory, and which it was not asked and why."""
+    every = list(_properties(terminalreporter, QUERY_OUTCOME))
+    if not every:
+        return
+    write = terminalreporter.write_line
+    terminalreporter.section("queries of three engines")
+    for engine in sorted({one["engine"] for one in every}):
+        equal = [one for one in every if one["engine"] == engine and one["outcome"] == "equal"]
+        count = sum(int(one.get("count", 1)) for one in equal)
+        write(f"{count:5d} queries answered by {engine} as in memory")
+    for one in every:
+        if one["outcome"] != "equal":
+            write(f"      {one['engine']}: {one['query']}: {one['outcome']}")

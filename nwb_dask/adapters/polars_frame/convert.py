@@ -32,7 +32,10 @@ _FLAT: dict[pa.DataType, pl.DataType] = {
 
 
 def schema(fields: tuple[Field, ...]) -> pl.Schema:
-    """Return the schema that `to_polars` gives to any table of these fields."""
+    """Return the schema that `to_polars` gives to any table of these fields.
+
+    A field that cannot be read has no values and no type: it is binary here.
+    """
     return pl.Schema({field.name: _field_dtype(field) for field in fields})
 
 
@@ -78,6 +81,9 @@ def _series(values: pa.ChunkedArray, field: Field) -> pl.Series:
 
 
 def _field_dtype(field: Field) -> pl.DataType:
+    if field.problem:
+        # To count rows, polars 2.1.0 asks for the narrowest column: Null would be it, and raise.
+        return pl.Binary()
     if field.categories is not None:
         return _enum(field.categories)
     return polars_dtype(field.type)

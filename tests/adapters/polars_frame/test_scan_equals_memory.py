@@ -156,6 +156,20 @@ def test_column_that_cannot_be_read_is_an_error_only_where_it_is_asked_for(tmp_p
         assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_rows_are_counted_beside_a_column_that_cannot_be_read(tmp_path: Path, engine: Engine) -> None:
+    """polars counts the narrowest column by its dtype, which is not to be the one that raises."""
+    path = tmp_path / "broken.nwb"
+    with new_file(path) as file:
+        group = add_table(file, "processing/deep/table", {"good": ["a", "b", "c"]})
+        group["bad"] = h5py.SoftLink("/nowhere")
+        group.attrs.create("colnames", ["bad", "good"], dtype=TEXT)
+    frame = nwb_dask.scan_nwb(path, TABLE)
+    assert frame.select(pl.len()).collect(engine=engine).item() == 3
+    assert frame.filter(c("good") > "a").select(pl.len()).collect(engine=engine).item() == 2
+    assert nwb_dask.scan_nwb(path, TABLE, include_path_columns=False).select(pl.len()).collect().item() == 3
+
+
 def test_rows_stream_into_parquet(lazy: pl.LazyFrame, eager: pl.DataFrame, tmp_path: Path) -> None:
     lazy.filter(c("count") > 2).sink_parquet(tmp_path / "out.parquet")
     assert_frame_equal(pl.read_parquet(tmp_path / "out.parquet"), eager.filter(c("count") > 2), categorical_as_str=True)

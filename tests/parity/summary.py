@@ -13,6 +13,7 @@ OUTCOME = "parity"
 FILE_OUTCOME = "parity file"
 SERIES_OUTCOME = "parity of series"
 QUERY_OUTCOME = "parity of queries"
+_N_NAMED = 4
 
 
 def _properties(reporter: pytest.TerminalReporter, name: str) -> Iterator[dict[str, str]]:
@@ -97,6 +98,10 @@ def query_summary(terminalreporter: pytest.TerminalReporter) -> None:
         equal = [one for one in every if one["engine"] == engine and one["outcome"] == "equal"]
         count = sum(int(one.get("count", 1)) for one in equal)
         write(f"{count:5d} queries answered by {engine} as in memory")
+    unasked: dict[tuple[str, str], list[str]] = defaultdict(list)
     for one in every:
         if one["outcome"] != "equal":
-            write(f"      {one['engine']}: {one['query']}: {one['outcome']}")
+            unasked[one["engine"], one["outcome"]].append(one["query"])
+    for (engine, outcome), names in sorted(unasked.items()):
+        more = f" and {len(names) - _N_NAMED} more" if len(names) > _N_NAMED else ""
+        write(f"{len(names):5d} {engine}: {outcome}: {', '.join(names[:_N_NAMED])}{more}")

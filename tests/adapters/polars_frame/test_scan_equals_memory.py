@@ -158,7 +158,7 @@ def test_column_that_cannot_be_read_is_an_error_only_where_it_is_asked_for(tmp_p
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_rows_are_counted_beside_a_column_that_cannot_be_read(tmp_path: Path, engine: Engine) -> None:
-    """polars counts the narrowest column by its dtype, which is not to be the one that raises."""
+    """Polars counts the narrowest column by its dtype, which is not to be the one that raises."""
     path = tmp_path / "broken.nwb"
     with new_file(path) as file:
         group = add_table(file, "processing/deep/table", {"good": ["a", "b", "c"]})

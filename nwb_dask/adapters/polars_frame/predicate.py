@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -175,9 +176,9 @@ def _is_in(node: Call, empty: pl.DataFrame) -> pl.Expr:
     members = constant.value if isinstance(constant, Literal) and isinstance(constant.value, tuple) else ()
     dtype = empty.select(value).to_series().dtype
     if not dtype.is_numeric():
-        return value.is_in(pl.Series(values=members, dtype=None if members else dtype))
+        return value.is_in(pl.Series(values=members, dtype=None if members else dtype).implode())
     numbers = [number for member in members for number in _as_number(member, dtype)]
-    return value.is_in(pl.Series(values=numbers, dtype=dtype))
+    return value.is_in(pl.Series(values=numbers, dtype=dtype).implode())
 
 
 def _as_number(member: object, dtype: pl.DataType) -> list[int | float]:
@@ -192,4 +193,5 @@ def _as_number(member: object, dtype: pl.DataType) -> list[int | float]:
     number: int | float = exact.item()
     # A plain Python float takes the width of the column, as it does in a comparison.
     takes_width = type(member) is float and dtype.is_float()
-    return [number] if takes_width or number == member else []
+    # NaN equals itself, whatever it is written as.
+    return [number] if takes_width or number == member or math.isnan(number) else []

@@ -234,7 +234,7 @@ def test_what_polars_cannot_evaluate_is_an_error_of_the_project(node: Node) -> N
 
 @pytest.mark.parametrize("column", [N, RATE, BIG, TEXT, KIND])
 def test_membership_warns_of_nothing(column: Column) -> None:
-    """polars 2.1 prints this warning where warnings are errors, so that no other test fails of it."""
+    """Polars 2.1 prints this warning where warnings are errors, so that no other test fails of it."""
     members = ("good", "a") if column in {TEXT, KIND} else (1, 2)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -14,9 +14,12 @@ from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
 import nwb_dask
+import nwb_dask.dataframe as dd
 from nwb_dask.errors import PathNotFoundError
 from nwb_dask.testing import RangeServer
 from nwb_dask.testing.files import write_session
@@ -241,6 +244,39 @@ def test_sql_has_both_tables_of_one_short_name_and_refuses_the_short_one(tmp_pat
     check(values(left, "x"), right=[1, 2], wrong=[3])
     with pytest.raises(PathNotFoundError, match=r"/processing/left/licks.*/processing/right/licks"):
         nwb_dask.sql("SELECT x FROM licks", path, eager=True)
+
+
+PARQUET: Mapping[str, Callable[[Path], Any]] = {
+    "dask": lambda path: dd.read_parquet(path).compute(scheduler="sync"),
+    "polars": pl.read_parquet,
+    "pandas": pd.read_parquet,
+}
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # dask 2026.8 with pandas 3.1
+@pytest.mark.parametrize("layout", ["one", "hive"])
+@pytest.mark.parametrize("read_parquet", PARQUET.values(), ids=PARQUET.keys())
+def test_converted_tables_of_one_short_name_do_not_overwrite_one_another(
+    read_parquet: Callable[[Path], Any], layout: Any, tmp_path: Path
+) -> None:
+    """Wrong: one output for both, with the rows of the last one; also where dots make full paths alike."""
+    path = write_namesakes(tmp_path)
+    with h5py.File(path, "a") as file:
+        add_table(file, "processing/left.licks", {"x": np.array([4])})
+        add_table(file, "processing/Left/licks", {"x": np.array([5])})
+    tables = ["/processing/*", "/processing/*/*"]
+    nwb_dask.convert(path, tmp_path / "out", layout=layout, tables=tables, progress=False)
+    found = {}
+    for part in sorted((tmp_path / "out").rglob("*.parquet")):
+        frame = read_parquet(part)
+        found[values(frame, "_table_path")[0]] = values(frame, "x")
+    right = {
+        "/processing/left/licks": [1, 2],
+        "/processing/right/licks": [3],
+        "/processing/left.licks": [4],
+        "/processing/Left/licks": [5],
+    }
+    check(found, right=right, wrong={"/processing/right/licks": [3]})
 
 
 # --- stale rows -------------------------------------------------------------------------------------

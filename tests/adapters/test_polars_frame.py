@@ -204,7 +204,7 @@ PAIRS: list[tuple[Node, pl.Expr]] = [
 ]
 
 
-@pytest.mark.parametrize(("node", "expr"), PAIRS, ids=[describe(node) for node, _ in PAIRS])
+@pytest.mark.parametrize(("node", "expr"), PAIRS, ids=[f"{i} {describe(node)}" for i, (node, _) in enumerate(PAIRS)])
 def test_mask_keeps_the_rows_that_filter_keeps(node: Node, expr: pl.Expr) -> None:
     frame = to_polars(DATA, FIELDS).with_row_index("row")
     kept = mask(node, DATA, FIELDS)

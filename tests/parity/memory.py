@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from . import oracle
 from .oracle import Table
-from .values import CATEGORY, Text, Values, elements, to_arrow, type_of
+from .values import CATEGORY, Nulls, Text, Values, elements, to_arrow, type_of
 
 TEXT = pd.StringDtype("pyarrow")
 NAMES = {
@@ -108,7 +108,7 @@ def _categories(found: Sequence[Values | None]) -> list[str]:
 
 
 def _pandas(found: Sequence[Values | None], lengths: Sequence[int]) -> pd.Series:
-    kind, is_missing = _common(found), any(values is None for values in found)
+    kind, is_missing = _common(found), any(values is None or isinstance(values, Nulls) for values in found)
     rows: list[object] = []
     for values, length in zip(found, lengths, strict=True):
         rows += [None] * length if values is None else elements(values)
@@ -118,8 +118,8 @@ def _pandas(found: Sequence[Values | None], lengths: Sequence[int]) -> pd.Series
     if kind == pa.string():
         return pd.Series(objects(rows), dtype=TEXT)
     if pa.types.is_floating(kind) or (kind in NAMES and not is_missing):
-        present = [np.full(n, np.nan) if v is None else v for v, n in zip(found, lengths, strict=True)]
-        arrays = [np.asarray(values).astype(kind.to_pandas_dtype()) for values in present]
+        present = [v if isinstance(v, np.ndarray) else np.full(n, np.nan) for v, n in zip(found, lengths, strict=True)]
+        arrays = [values.astype(kind.to_pandas_dtype()) for values in present]
         return pd.Series(np.concatenate(arrays))
     if kind in NAMES:
         return pd.Series(objects(rows)).astype(pd.api.types.pandas_dtype(NAMES[kind]))
@@ -138,6 +138,10 @@ def _polars(name: str, chunks: Sequence[pa.Array], found: Sequence[Values | None
     if chunks and chunks[0].type == CATEGORY:
         texts = [value for chunk in chunks for value in chunk.cast(pa.string()).to_pylist()]
         return pl.Series(name, texts, dtype=pl.Enum(_categories(found)))
+    if pa.types.is_fixed_size_list(chunks[0].type) and chunks[0].type.list_size == 0:
+        # polars 2.1.0 panics in from_arrow for lists of no elements.
+        dtype = pl.Array(pl.from_arrow(pa.nulls(0, chunks[0].type.value_type)).dtype, 0)  # type: ignore[union-attr]  # a series
+        return pl.Series(name, [value for chunk in chunks for value in chunk.to_pylist()], dtype=dtype)
     return pl.Series(name, pl.from_arrow(pa.chunked_array(chunks)))
 
 

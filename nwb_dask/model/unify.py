@@ -77,7 +77,7 @@ def unify_fields(name: str, found: Sequence[tuple[str, Field]], *, n_files: int)
                 f"column {name!r} is {merged} in {first_source} and {field.type} in {source}, which have no common "
                 f"type; leave it out with columns=..., or say schema_overrides={{{name!r}: ...}}"
             )
-            raise SchemaConflictError(message)
+            raise SchemaConflictError(message, path=name)
         merged = common
     nullable = len(found) < n_files or any(field.nullable for _, field in readable)
     categories = _join_categories([field for _, field in readable]) if merged == CATEGORY else None

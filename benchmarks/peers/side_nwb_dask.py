@@ -1,0 +1,11 @@
+"""nwb_dask under lazynwb's names, for the comparison side by side."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from benchmarks.peers.side_contest import serve
+from nwb_dask.compat import lazynwb
+
+if __name__ == "__main__":
+    serve(lazynwb, {name: version(name) for name in ("polars", "pandas", "h5py")})

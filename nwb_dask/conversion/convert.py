@@ -127,10 +127,11 @@ def convert(
     Notes
     -----
     Names say the path: ``intervals.trials`` is ``/intervals/trials``, ``root`` is ``/``, ``session`` the table of
-    metadata; other characters are percent-encoded, and a digest follows where names are long or differ in case only.
-    A session is called like its file, with as many folders before it as tell files apart. All files of a table have
-    the same columns and types, those that `nwb_dask.schema` gives for all sessions; what a file lacks is null. A table
-    that has a column ``session`` is partitioned by ``nwb_session``. Readers of partitions sort files by name.
+    metadata; other characters are encoded, a space as ``~20``, and a digest follows where names are long or differ in
+    case only. A session is called like its file, with as many folders before it as tell files apart. All files of a
+    table have the same columns and types, those that `nwb_dask.schema` gives for all sessions; what a file lacks is
+    null. A table that has a column ``session`` is partitioned by ``nwb_session``. Readers of partitions sort files by
+    name.
 
     Parquet and IPC hold every type. Lists are lists; arrays of a fixed size of 0 are lists in Parquet.
 

@@ -22,29 +22,30 @@ def encode_path(path: str) -> str:
     """Return the name of a table: ``/intervals/trials`` is ``intervals.trials``, ``/`` is ``root``.
 
     Letters and digits of ASCII, ``-`` and ``_`` stand for themselves, dots for the slashes, and everything else is
-    percent-encoded as in URLs, so that no two paths have one name and each name says the path. A table that is called
-    like a name of ours has its first letter encoded: ``/session`` is ``%73ession``.
+    encoded as in URLs, with ``~`` for the percent sign, which some readers of paths decode: no two paths have one name,
+    and each name says the path. A table that is called like a name of ours has its first letter encoded: ``/session``
+    is ``~73ession``.
     """
     if path == METADATA:
         return METADATA
     if path == "/":
         return _ROOT
     name = ".".join(encode_text(part) for part in path.strip("/").split("/"))
-    return f"%{ord(name[0]):02X}{name[1:]}" if name in _RESERVED else name
+    return f"~{ord(name[0]):02X}{name[1:]}" if name in _RESERVED else name
 
 
 def encode_text(text: str) -> str:
-    """Return text as a part of a name; ``unquote`` gives it back."""
+    """Return text as a part of a name; ``unquote`` gives it back once ``%`` stands for ``~``."""
     # `quote` never touches these four.
-    name = quote(text, safe="").replace(".", "%2E").replace("~", "%7E")
+    name = quote(text, safe="").replace(".", "%2E").replace("~", "%7E").replace("%", "~")
     # Readers of folders of Parquet files leave out what begins with an underscore.
-    return f"%5F{name[1:]}" if name.startswith("_") else name
+    return f"~5F{name[1:]}" if name.startswith("_") else name
 
 
 def table_names(paths: Iterable[str]) -> dict[str, str]:
     """Return the name of each table, by its path, for file systems that ignore case and for long paths too.
 
-    A name that is too long, or that differs from another in case only, ends in ``~`` and a digest of the path.
+    A name that is too long, or that differs from another in case only, ends in ``~~`` and a digest of the path.
     """
     return told_apart({path: encode_path(path) for path in paths}, longest=_LONGEST, first=_RESERVED)
 
@@ -130,7 +131,7 @@ def _label(parts: Sequence[str], depth: int) -> str:
 
 def _with_digest(name: str, key: str, longest: int) -> str:
     digest = blake2b(key.encode(errors="surrogateescape"), digest_size=4 if longest < _LONGEST else 8).hexdigest()
-    short = name[: longest - len(digest) - 1]
+    short = name[: longest - len(digest) - 2]
     # Not in the middle of an encoded byte.
-    cut = short.rfind("%")
-    return f"{short[:cut] if cut > len(short) - 3 and cut >= 0 else short}~{digest}"
+    cut = max(short.rfind("%"), short.rfind("~"))
+    return f"{short[:cut] if cut > len(short) - 3 and cut >= 0 else short}~~{digest}"

@@ -25,14 +25,14 @@ PATHS = st.lists(PARTS, max_size=4).map(lambda parts: "/" + "/".join(parts))
 
 def test_names_are_readable() -> None:
     assert encode_path("/intervals/trials") == "intervals.trials"
-    assert encode_path("/processing/behavior/a b.c") == "processing.behavior.a%20b%2Ec"
+    assert encode_path("/processing/behavior/a b.c") == "processing.behavior.a~20b~2Ec"
     assert encode_path("/") == "root"
     assert encode_path(METADATA) == "session"
 
 
 def test_tables_that_are_called_like_names_of_ours_have_names_of_their_own() -> None:
-    assert encode_path("/session") == "%73ession"
-    assert encode_path("/root") == "%72oot"
+    assert encode_path("/session") == "~73ession"
+    assert encode_path("/root") == "~72oot"
 
 
 @given(st.lists(PATHS, unique=True, max_size=12))
@@ -49,7 +49,7 @@ def test_no_two_paths_have_one_name_even_where_case_is_ignored(paths: list[str])
 
 @given(PATHS.filter(lambda path: path != "/"))
 def test_a_name_says_the_path(path: str) -> None:
-    assert "/" + "/".join(unquote(part) for part in encode_path(path).split(".")) == path
+    assert "/" + "/".join(unquote(part.replace("~", "%")) for part in encode_path(path).split(".")) == path
 
 
 def test_long_names_end_in_a_digest() -> None:

@@ -84,8 +84,8 @@ def test_a_table_called_session_and_that_of_metadata_are_two(tmp_path: Path) -> 
         add_table(file, "Session", {"value": np.arange(2)})
     convert(tmp_path / "a.nwb", tmp_path / "out")
     assert pd.read_parquet(tmp_path / "out" / "session").shape[0] == 1
-    assert pd.read_parquet(tmp_path / "out" / "%73ession")["value"].tolist() == [0, 1, 2]
-    (other,) = (tmp_path / "out").glob("Session~*")
+    assert pd.read_parquet(tmp_path / "out" / "~73ession")["value"].tolist() == [0, 1, 2]
+    (other,) = (tmp_path / "out").glob("Session~~*")
     assert pd.read_parquet(other)["value"].tolist() == [0, 1]
 
 

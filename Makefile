@@ -25,9 +25,11 @@ endif
 
 PYTEST_ARGS ?= -n 2 --dist worksteal
 
-# On 3.12 without the tests of what C libraries read from files, of budgets and of the test server, which are the same on
-# every Python. What differs is the language, dask's expressions and schedulers, and pickling; and xarray is the oldest.
-FAST := --ignore=tests/parity --ignore=tests/backends --ignore=tests/budgets --ignore=tests/testing
+# On 3.12 without the tests of what is read from files and networks, of budgets, of notebooks and of the shape of the
+# code, which are the same on every Python. What differs is the language, dask's expressions and schedulers, and pickling;
+# and xarray is the oldest.
+SAME := parity backends budgets testing storage catalog faults test_notebooks.py test_architecture.py
+FAST := $(SAME:%=--ignore=tests/%)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

@@ -6,12 +6,17 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from nwb_dask.storage.engines import http
 from tests.backends import summary as backends_summary
 from tests.parity import summary as parity_summary
 
 CACHE_DIR = "NWB_DASK_CACHE_DIR"
+
+# No test is timed: a machine may be busy.
+settings.register_profile("untimed", parent=settings(), deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True, scope="session")

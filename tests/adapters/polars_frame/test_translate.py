@@ -32,7 +32,7 @@ SAID: list[tuple[pl.Expr, str]] = [
     (x < NAN, "x < float('nan')"),
     (x >= float("-inf"), "x >= -inf"),
     (x == pl.lit(0.1, dtype=pl.Float32), "x == np.float32(0.1)"),
-    (x != np.int16(3), "x != np.int16(3)"),
+    (x != np.int16(3), "x != 3"),
     (x < 2**64, "x < 18446744073709551616"),
     ((x > 1) & (x < 3) & (s == ""), "((x > 1) & (x < 3)) & (s == '')"),
     ((x > 1) | ~(s == "a"), "(x > 1) | ~(s == 'a')"),

@@ -108,7 +108,8 @@ def read_table(
     errors : {"raise", "skip"}
         Files that are corrupt or missing: an error, or left out with one warning that lists them.
     include_path_columns : bool
-        Whether to add ``_nwb_path``, ``_table_path`` and ``_table_index``.
+        Whether to add ``_nwb_path``, ``_table_path`` and ``_table_index``. A table's own column of such a name is
+        ``./_nwb_path``, its path in the table.
     resolve : sequence of str or bool
         DynamicTableRegion columns whose target rows are joined as ``<region>.<column>``; True means all.
 

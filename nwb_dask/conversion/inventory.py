@@ -16,7 +16,7 @@ from nwb_dask.conversion.report import LeftOut
 from nwb_dask.conversion.rows import Holder, MetadataRows, Rows, StoredRows
 from nwb_dask.errors import NWBDaskError, PathNotFoundError, SchemaConflictError, UnsupportedLayoutError
 from nwb_dask.index import Source, join
-from nwb_dask.model import PATH_COLUMNS, Field, Table, find_tables, path_fields, table_kind, unify_fields
+from nwb_dask.model import Field, Table, find_tables, path_fields, table_kind, unify_fields
 from nwb_dask.model.kinds import RECORDS
 from nwb_dask.model.metadata import metadata_table
 from nwb_dask.model.unify import override
@@ -234,9 +234,7 @@ class _Unifier:
     def _holder(self, number: int, table: Table) -> Holder:
         name = self.named[number].name
         wanted = {
-            one: column
-            for one, column in table.columns.items()
-            if not self.choice.excludes(join(table.path, one)) and one not in PATH_COLUMNS
+            one: column for one, column in table.columns.items() if not self.choice.excludes(join(table.path, one))
         }
         problems = {one: column.problem for one, column in wanted.items() if column.problem}
         for column, reason in problems.items():

@@ -12,8 +12,23 @@ TABLE_INDEX = "_table_index"
 PATH_COLUMNS = (NWB_PATH, TABLE_PATH, TABLE_INDEX)
 """Columns that name a row's origin: file as given made absolute, table's path in it, row number in the table.
 
-A table's own columns of these names, as in a file that was written from an earlier read, are not shown.
+A table's own columns of these names, as in a file that was written from an earlier read, are shown as `shown_name`
+says.
 """
+
+_OWN = "./"
+"""Begins the names of such columns: no dataset has a slash in its name."""
+
+
+def shown_name(name: str) -> str:
+    """Return the name under which a column of a file is shown: its own, but ``./_nwb_path`` for ``_nwb_path``."""
+    return _OWN + name if name in PATH_COLUMNS else name
+
+
+def stored_name(name: str) -> str:
+    """Return the name in the file of a column that is shown as `name`."""
+    own = name.removeprefix(_OWN)
+    return own if own in PATH_COLUMNS else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from nwb_dask.model.columns import (
     resolved_column,
     series_columns,
 )
+from nwb_dask.model.field import PATH_COLUMNS, shown_name
 from nwb_dask.model.kinds import TableKind, neurodata_type, reference_attribute, table_kind, text_list_attribute
 
 SEPARATOR = "."
@@ -87,6 +88,14 @@ def with_columns(table: Table, prefix: str, other: Table, *, n_rows: int) -> Tab
         added[renamed.field.name] = renamed
     every = (*table.names, *(f"{prefix}{SEPARATOR}{name}" for name in other.names))
     return replace(table, columns={**table.columns, **added}, names=every)
+
+
+def with_shown_names(table: Table) -> Table:
+    """Return `table` with its columns under the names that users see; see `shown_name`."""
+    if set(PATH_COLUMNS).isdisjoint(table.names):
+        return table
+    columns = {shown_name(name): column.renamed(shown_name(name)) for name, column in table.columns.items()}
+    return replace(table, columns=columns, names=tuple(map(shown_name, table.names)))
 
 
 def with_resolved(table: Table, name: str, target: Table) -> Table:

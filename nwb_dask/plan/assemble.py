@@ -83,9 +83,7 @@ def _fields(holders: Sequence[tuple[Found, Table]], wish: Wish) -> tuple[Field, 
     found: dict[str, list[tuple[str, Field]]] = {}
     for one, table in holders:
         for name, column in table.columns.items():
-            # A column of the file that is called like the origin of rows cannot stand beside it.
-            if name not in PATH_COLUMNS:
-                found.setdefault(name, []).append((f"{table.path} of {one.name}", column.field))
+            found.setdefault(name, []).append((f"{table.path} of {one.name}", column.field))
     names = _in_order([table for _, table in holders]) if wish.columns is None else (*wish.columns, *wish.extra)
     known = {field.name: field for field in path_fields()}
     overrides = wish.overrides or {}
@@ -107,8 +105,7 @@ def _fields(holders: Sequence[tuple[Found, Table]], wish: Wish) -> tuple[Field, 
 
 def _in_order(tables: Sequence[Table]) -> tuple[str, ...]:
     """Return the columns of all tables: those of the first, then what each other adds."""
-    every = dict.fromkeys(name for table in tables for name in table.columns)
-    return tuple(name for name in every if name not in PATH_COLUMNS)
+    return tuple(dict.fromkeys(name for table in tables for name in table.columns))
 
 
 def _check_names(

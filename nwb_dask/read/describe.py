@@ -15,8 +15,9 @@ from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError
 from nwb_dask.index import FileIndex, Source, join
 from nwb_dask.model import Table, build_table, category_paths, find_tables
 from nwb_dask.model.columns import Column, broken_column
+from nwb_dask.model.field import stored_name
 from nwb_dask.model.kinds import COLUMN_ATTRIBUTES, LISTED_ATTRIBUTES, RECORDS, TABLE_ATTRIBUTES, table_kind
-from nwb_dask.model.table import SEPARATOR, region_target, with_columns, with_resolved
+from nwb_dask.model.table import SEPARATOR, region_target, with_columns, with_resolved, with_shown_names
 
 _STRUCTURE = frozenset({"id", "data", "timestamps", "starting_time"})
 """Members that tell what a table is and how many rows it has; described whatever columns are asked for."""
@@ -122,7 +123,8 @@ def describe_table(
     known = recent_table(file.source, path, wanted, resolve)
     if known is not None:
         return known
-    described = _describe(file, path, wanted, resolve, prepare=prepare)
+    stored = None if wanted is None else frozenset(map(stored_name, wanted))
+    described = with_shown_names(_describe(file, path, stored, resolve, prepare=prepare))
     recent_tables.put((file.source, path, wanted, resolve), described)
     return described
 
@@ -144,7 +146,7 @@ def _listed_table(index: FileIndex, path: str) -> Table:
             if category in index.groups:
                 prefix = category.rpartition("/")[2]
                 table = with_columns(table, prefix, build_table(index, category), n_rows=table.n_rows)
-    return replace(table, kind=kind or table.kind)
+    return with_shown_names(replace(table, kind=kind or table.kind))
 
 
 def _describe(

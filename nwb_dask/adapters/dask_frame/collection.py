@@ -73,7 +73,8 @@ def read_nwb(
         Neighbouring tables share a partition up to this size: fewer, larger tasks for many small files.
     include_path_columns : bool
         Whether to add ``_nwb_path`` (the file as given, made absolute), ``_table_path`` and ``_table_index`` (the
-        row's number in its table). A filter on the first two leaves files unopened.
+        row's number in its table). A filter on the first two leaves files unopened. A table's own column of such a
+        name is ``./_nwb_path``, its path in the table.
     resolve : sequence of str or bool
         DynamicTableRegion columns whose target rows are joined as ``<region>.<column>``; True means all.
 

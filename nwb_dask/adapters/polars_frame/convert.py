@@ -70,11 +70,10 @@ def _series(values: pa.ChunkedArray, field: Field) -> pl.Series:
         # polars 2.1.0 refuses a slice of fixed-size lists with nulls; a copy starts at its buffers' start.
         chunks = [pa.concat_arrays([chunk]) for chunk in values.chunks]
         values = pa.chunked_array(chunks, field.type)
-    series = pl.Series(field.name, pl.from_arrow(values, rechunk=False))
-    if series.dtype == dtype:
-        return series
+    series = pl.Series(pl.from_arrow(values, rechunk=False))
     try:
-        return series.cast(dtype)
+        # Named last: polars 2.1.0 casts a series of a name such as "^v.*$" to nothing.
+        return (series if series.dtype == dtype else series.cast(dtype)).alias(field.name)
     except pl.exceptions.PolarsError as error:
         message = f"column {field.name!r} has values that are none of its categories: {error}"
         raise SchemaConflictError(message) from error

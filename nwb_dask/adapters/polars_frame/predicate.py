@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+from polars.selectors import by_name
 
 from nwb_dask.adapters.polars_frame.convert import schema, to_polars
 from nwb_dask.errors import PredicateError
@@ -78,7 +79,7 @@ def mask(node: Node, table: pa.Table, fields: tuple[Field, ...]) -> npt.NDArray[
     chosen = tuple(field for field in fields if field.name in needed)
     frame = to_polars(table, chosen)
     try:
-        result = frame.select(to_expr(node, chosen)).to_series()
+        result = frame.select(to_expr(node, chosen).alias("kept")).to_series()
     except (pl.exceptions.PolarsError, TypeError, ValueError, OverflowError) as error:
         raise PredicateError(f"polars cannot evaluate {describe(node)}: {error}") from error
     if result.dtype not in {pl.Boolean, pl.Null}:
@@ -95,7 +96,9 @@ def to_expr(node: Node, fields: tuple[Field, ...]) -> pl.Expr:
 
 def _expr(node: Node, empty: pl.DataFrame) -> pl.Expr:
     if isinstance(node, Column):
-        return pl.col(node.name)
+        # To `col` a star is every column, and what stands between ^ and $ is a pattern.
+        is_plain = node.name != "*" and not (node.name.startswith("^") and node.name.endswith("$"))
+        return pl.col(node.name) if is_plain else by_name(node.name).as_expr()
     if isinstance(node, Literal):
         return pl.lit(node.value)
     if node.op == "isin":

@@ -56,7 +56,7 @@ def scan_nwb(
         Files that are corrupt or missing: an error, or left out with one warning that lists them.
     include_path_columns : bool
         Whether to add ``_nwb_path``, ``_table_path`` and ``_table_index``. A filter on the first two leaves files
-        unopened.
+        unopened. A table's own column of such a name is ``./_nwb_path``, its path in the table.
     resolve : sequence of str or bool
         DynamicTableRegion columns whose target rows are joined as ``<region>.<column>``; True means all.
     lengths : sequence of str or bool
@@ -151,6 +151,6 @@ class ScanSource:
             frame = to_polars(rows, fields)
             if predicate is not None:
                 frame = frame.filter(predicate)
-            # Without columns `select` forgets how many rows there are.
-            frame = frame.select(shown) if shown else pl.DataFrame(height=frame.height)
+            # Not by `select`, to which "*" is every column; and without columns the number of rows would be forgotten.
+            frame = frame[shown] if shown else pl.DataFrame(height=frame.height)
             yield from frame.iter_slices(batch_size or max(frame.height, 1))

@@ -19,7 +19,7 @@ from nwb_dask.plan.batches import BatchLimits
 from nwb_dask.read import batches as batches_module
 from nwb_dask.read import scan_sources
 from nwb_dask.testing.files import write_session
-from nwb_dask.testing.odd_columns import TEXT, add_column, add_table, new_file
+from nwb_dask.testing.odd_columns import TEXT, add_column, add_table, as_column, new_file
 from tests.adapters.polars_frame.tables import NAN, TABLE, predicates
 
 Engine = Literal["in-memory", "streaming"]
@@ -224,3 +224,20 @@ def test_real_tables_are_equal(path: Path, table: str) -> None:
     number = next(name for name, dtype in expected.schema.items() if dtype.is_numeric())
     condition = c(number) > expected[number].median()
     assert_frame_equal(frame.filter(condition).collect(engine="streaming"), expected.filter(condition))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_names_that_are_patterns_to_polars_are_names(engine: Engine, tmp_path: Path) -> None:
+    path = tmp_path / "names.nwb"
+    with new_file(path) as file:
+        group = add_table(file, "units", {"*": [1, 2], "^v.*$": [3, 4], "value": [5, 6]})
+        kind = h5py.enum_dtype({"low": 0, "high": 1})
+        as_column(group.create_dataset("^k.*$", data=[0, 1], dtype=kind))
+        group.attrs.create("colnames", ["*", "^v.*$", "value", "^k.*$"], dtype=TEXT)
+    rows: dict[str, list[Any]] = {"*": [1, 2], "^v.*$": [3, 4], "value": [5, 6], "^k.*$": ["low", "high"]}
+    lazy = nwb_dask.scan_nwb(path, "/units", include_path_columns=False).drop("id")
+    assert lazy.collect(engine=engine).to_dict(as_series=False) == rows
+    assert lazy.filter(c("value") > 5).collect(engine=engine).row(0) == (2, 4, 6, "high")
+    for name, values in rows.items():
+        found = nwb_dask.read_table(path, "/units", "polars", columns=[name], filters=[(name, "==", values[1])])
+        assert found[name].to_list() == values[1:]

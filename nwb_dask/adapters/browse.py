@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Literal, Self, Unpack, overload
 
 from nwb_dask.adapters.eager import Engine, ReadOptions, read_table
-from nwb_dask.adapters.stored import Origin, StoredFields, StoredGroup, StoredTable, near
+from nwb_dask.adapters.stored import Origin, StoredFields, StoredGroup, StoredTable, near, refuse_secrets
 from nwb_dask.adapters.tree import describe_row, render_html, render_text
 from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError
 from nwb_dask.index import join
@@ -78,7 +78,8 @@ class Session:
     def metadata(self) -> Mapping[str, object]:
         """The session's metadata: root, ``/general`` and, under ``subject``, ``/general/subject``.
 
-        Dates are `datetime.datetime` where the text is ISO 8601, and text otherwise. Read when first asked for.
+        Dates are `datetime.datetime` where the text is ISO 8601, and text otherwise. What cannot be read is left out,
+        and an error as an attribute. Read when first asked for.
         """
         found, subject = session_values(self._record)
         if "/general/subject" in self.contents:
@@ -88,7 +89,7 @@ class Session:
     @property
     def subject(self) -> StoredFields:
         """The subject's metadata: ``subject.age``, ``subject["age"]``; empty if the file has none."""
-        return StoredFields(f"/general/subject of {self.name}", _SUBJECT_FIELDS, self._subject)
+        return StoredFields(f"{SUBJECT} of {self.name}", _SUBJECT_FIELDS, self._subject, self._check_subject)
 
     @property
     def units(self) -> StoredTable:
@@ -156,11 +157,35 @@ class Session:
         PathNotFoundError
             If there is none.
         """
+        if not isinstance(path, str):
+            raise TypeError(f"a table or series is asked for by its path, not by {path!r}")
         found = normalize_path(path)
         if found in self.contents:
             return self._stored(found)
-        message = f"no table {path!r}; the tables are {', '.join(self.contents)}"
-        raise PathNotFoundError(message, url=self.name, path=path)
+        below = [other for other in self.contents if other.startswith(f"{found}/")]
+        hint = f"it is a group with {', '.join(below)}" if below else near(found, self.contents, "tables")
+        raise PathNotFoundError(f"no table {path!r}; {hint}", url=self.name, path=path)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the paths of the tables and series."""
+        return iter(self.contents)
+
+    def __contains__(self, path: object) -> bool:
+        """Return whether there is a table or series at a path."""
+        return isinstance(path, str) and normalize_path(path) in self.contents
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle what is known of the file, but no secrets."""
+        refuse_secrets(self.storage_options)
+        return Session, (self.name, self.nwb_version, dict(self.contents), self.storage_options, self.source)
+
+    def __copy__(self) -> Self:
+        """Return the same: it does not change."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return the same: it does not change."""
+        return self
 
     def __getattr__(self, name: str) -> object:
         """Return a table, a group or a field of the metadata; None for a field of the schema that the file lacks."""
@@ -222,11 +247,17 @@ class Session:
 
     def _field(self, name: str) -> object:
         for group in ("/general", "/"):
-            cell = self._record.get(Key(group, name))
-            if cell is not None and cell.problem:
-                message = f"{join(group, name)} cannot be read: {cell.problem}"
-                raise MalformedFileError(message, url=self.name, path=join(group, name))
+            self._check_readable(Key(group, name))
         return self.metadata.get(name)
+
+    def _check_subject(self, name: str) -> None:
+        self._check_readable(Key(SUBJECT, name))
+
+    def _check_readable(self, key: Key) -> None:
+        cell = self._record.get(key)
+        if cell is not None and cell.problem:
+            path = join(key.group, key.name)
+            raise MalformedFileError(f"{path} cannot be read: {cell.problem}", url=self.name, path=path)
 
     def _subject(self) -> Mapping[str, object]:
         found = self.metadata.get("subject", {})

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, overload
 
 from nwb_dask.adapters.eager import Engine, ReadOptions, read_table
 from nwb_dask.adapters.tree import describe_row, render_html, render_text
 from nwb_dask.errors import PathNotFoundError
 from nwb_dask.index import join
 from nwb_dask.model import Column, Table, TableKind
+from nwb_dask.storage import make_access
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,15 @@ class Origin:
     name: str
     source: object
     storage_options: Mapping[str, object] | None = field(default=None, repr=False)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle, but no secrets."""
+        refuse_secrets(self.storage_options)
+        return Origin, (self.name, self.source, self.storage_options)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        """Return the same: it does not change, and secrets need not be pickled."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -119,6 +129,8 @@ class StoredTable:
         PathNotFoundError
             If there is none, with the nearest names.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"a column is asked for by its name, not by {name!r}; read(columns=...) reads several")
         if name not in self.columns:
             hint = near(name, self.columns, "columns")
             message = f"no column {name!r} in {self.path} of {self.origin.name}; {hint}"
@@ -218,6 +230,8 @@ class StoredGroup:
         PathNotFoundError
             If there is nothing, with the nearest names.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"what is in {self.path} is asked for by its name, not by {name!r}")
         path = join(self.path, name.strip("/"))
         if path in self.contents:
             return StoredTable(self.origin, self.contents[path])
@@ -235,6 +249,10 @@ class StoredGroup:
             return self[name]
         except PathNotFoundError as error:
             raise AttributeError(error.message) from None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle, as `Origin` does."""
+        return StoredGroup, (self.origin, self.path, dict(self.contents))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -281,19 +299,28 @@ class StoredFields(Mapping[str, object]):
     A field of the NWB core schema that the file lacks is None as an attribute; as an item it is not there.
     """
 
-    def __init__(self, title: str, standard: frozenset[str], read: Callable[[], Mapping[str, object]]) -> None:
+    def __init__(
+        self,
+        title: str,
+        standard: frozenset[str],
+        read: Callable[[], Mapping[str, object]],
+        check: Callable[[str], None],
+    ) -> None:
         self._title = title
         self._standard = standard
         self._read = read
+        self._check = check
 
     def __getitem__(self, name: str) -> object:
-        """Return a value by its name; KeyError if the file has none."""
+        """Return a value by its name; KeyError if the file has none, MalformedFileError if it cannot be read."""
+        self._check(name)
         return self._read()[name]
 
     def __getattr__(self, name: str) -> object:
         """Return a value as an attribute; what is called like a method of mappings is an item only."""
         if name.startswith("_"):
             raise AttributeError(name)
+        self._check(name)
         found = self._read()
         if name not in found and name not in self._standard:
             raise AttributeError(f"no field {name!r} in {self._title}; {near(name, found, 'fields')}")
@@ -317,6 +344,12 @@ class StoredFields(Mapping[str, object]):
     def __repr__(self) -> str:
         """Draw the fields with their values."""
         return render_text(self._title, {name: repr(value) for name, value in self._read().items()})
+
+
+def refuse_secrets(storage_options: Mapping[str, object] | None) -> None:
+    """Raise `TypeError` if there are secrets, which stay in the process that was given them."""
+    if make_access(storage_options).handle is not None:
+        raise TypeError("what was opened with secrets is not pickled; open it anew where it goes")
 
 
 def near(name: str, known: Iterable[str], what: str) -> str:

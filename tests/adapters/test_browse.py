@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -173,3 +174,57 @@ def test_a_session_and_its_parts_can_be_copied(session: Session) -> None:
     assert copy.copy(session).units == session.units
     assert copy.copy(session.units).path == "/units"
     assert copy.copy(session.processing).names == ("behavior",)
+
+
+def test_a_session_and_its_parts_travel_to_other_processes_and_folders(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(path.parent)
+    session = nwb_dask.open_nwb(path.name)
+    assert session.session_id == "session-0"
+    parts = [session, session.units, session.processing, session.subject, session.units.depth]
+    monkeypatch.chdir(tmp_path)
+    for travel in (lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy, copy.copy):
+        again, units, processing, subject, depth = map(travel, parts)
+        assert again.units == units == session.units
+        assert processing["behavior"].names == session.processing["behavior"].names
+        assert subject.age == session.subject.age
+        assert depth.read().tolist() == session.units.depth.read().tolist()
+
+
+def test_what_was_opened_with_secrets_is_copied_and_not_pickled(path: Path) -> None:
+    session = nwb_dask.open_nwb(path, storage_options={"key": "k", "secret": "hush"})
+    for one in (session, session.units, session.processing, session.subject, session.units.depth):
+        assert repr(copy.deepcopy(one)) == repr(copy.copy(one)) == repr(one)
+        with pytest.raises(TypeError, match="secrets"):
+            pickle.dumps(one)
+
+
+def test_a_session_is_asked_for_paths_and_lists_them(session: Session) -> None:
+    assert list(session) == list(session.contents)
+    assert "/units" in session
+    assert "units" in session
+    assert "/nothing" not in session
+    assert 5 not in session
+    ask: Any
+    for ask in (session, session.units, session.processing):
+        with pytest.raises(TypeError, match="not by 5"):
+            ask[5]
+    with pytest.raises(PathNotFoundError, match="it is a group with /processing/behavior/running_speed"):
+        session["/processing"]
+    with pytest.raises(PathNotFoundError, match="did you mean '/units'"):
+        session["unit"]
+
+
+def test_a_field_of_the_subject_that_cannot_be_read_is_an_error_too(path: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "copy.nwb"
+    copied.write_bytes(path.read_bytes())
+    with h5py.File(copied, "r+") as file:
+        del file["general/subject/age"]
+        file["general/subject/age"] = np.bytes_(b"\xff")
+    subject = nwb_dask.open_nwb(copied).subject
+    assert subject.sex == "F"
+    with pytest.raises(MalformedFileError, match="/general/subject/age cannot be read"):
+        subject.age  # noqa: B018  # the error is wanted
+    with pytest.raises(MalformedFileError, match="/general/subject/age cannot be read"):
+        subject["age"]

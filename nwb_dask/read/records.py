@@ -13,6 +13,7 @@ from nwb_dask.catalog import recent_records
 from nwb_dask.errors import NWBDaskError, PathNotFoundError, UnsupportedLayoutError
 from nwb_dask.index import AttributeValue, FileIndex, GroupEntry, Reference
 from nwb_dask.model import Column, build_table
+from nwb_dask.model.columns import broken_member
 from nwb_dask.model.kinds import RECORDS, text_attribute
 from nwb_dask.model.metadata import STANDARD, SUBJECT, Cell, Key
 from nwb_dask.read.column import read_columns
@@ -73,7 +74,17 @@ def _record(file: File) -> Record:
         cells.update(_of_attributes(file, index, group))
         for name, column in build_table(index, group).columns.items():
             columns[Key(group, name)] = column
+        cells.update(_elsewhere(index, group))
     return {**cells, **_read(file, columns)}
+
+
+def _elsewhere(index: FileIndex, group: str) -> dict[Key, Cell]:
+    """Return the standard fields that are links into other files, which are not followed."""
+    entry = index.groups[group]
+    links = {key: entry.links[key.name] for key in STANDARD if key.group == group and key.name in entry.links}
+    outside = {key for key, link in links.items() if link.filename is not None}
+    broken = {key: broken_member(index, entry, key.name) for key in outside}
+    return {key: Cell(pa.null(), None, column.problem) for key, column in broken.items() if column is not None}
 
 
 def _index(file: File, group: str) -> FileIndex | None:

@@ -242,6 +242,26 @@ def test_text_that_is_no_utf8_is_null_with_a_warning_and_loses_nothing_else(
     assert table["session_id"].null_count == 0
 
 
+def test_a_field_in_another_file_is_null_with_a_warning_and_an_error_where_it_is_asked_for(
+    edited: Callable[..., Path],
+) -> None:
+    def link(file: h5py.File) -> None:
+        for name in ("general/lab", "general/subject/sex"):
+            del file[name]
+            file[name] = h5py.ExternalLink("absent.nwb", f"/{name}")
+
+    path = edited(link)
+    with pytest.warns(UserWarning, match="lab, subject_sex cannot be read and is null.*absent.nwb"):
+        row = row_of(path)
+    assert row["lab"] is row["subject_sex"] is None
+    assert row["session_id"] == "session-3"
+    session = nwb_dask.open_nwb(path)
+    with pytest.raises(MalformedFileError, match="lab cannot be read: it is in another file"):
+        session.lab  # noqa: B018  # the error is wanted
+    with pytest.raises(MalformedFileError, match="sex cannot be read: it is in another file"):
+        session.subject.sex  # noqa: B018  # the error is wanted
+
+
 def test_what_has_no_common_type_is_text_with_a_warning(edited: Callable[..., Path]) -> None:
     paths = [
         edited(lambda file, value=value: replace(file, "general/subject/weight", value), f"{number}.nwb")

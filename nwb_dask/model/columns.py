@@ -105,6 +105,8 @@ def dynamic_column(name: str, entry: ArrayEntry, indexes: tuple[ArrayEntry, ...]
         field = _vector_field(name, entry.element, entry.shape[1:], len(indexes), enum_data=path is not None)
     except UnsupportedLayoutError as error:
         return broken_column(name, error.message, entry)
+    if not entry.shape[0]:
+        field = replace(field, is_void=True)
     return Column(field, "vector", entry, indexes, elements=path)
 
 

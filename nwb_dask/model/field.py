@@ -46,6 +46,8 @@ class Field:
     """Ragged or n-dimensional: read after the filter, for surviving rows only, and not to be filtered on."""
     problem: str = ""
     """Why the column cannot be read (its type is then ``pa.null()``); reading it raises."""
+    is_void: bool = False
+    """Whether the file has no value of it at all: then its type is whatever the writer had to give."""
     lengths_of: str = ""
     """The ragged column of which this one holds the length of each list; ``""`` for columns of a file."""
 

@@ -47,7 +47,8 @@ def unify_fields(name: str, found: Sequence[tuple[str, Field]], *, n_files: int)
 
     Integers widen; an integer and a float give float64; ``uint64`` and a signed integer give int64 and
     the read checks that every value fits; shapes that differ give variable lists; a value in one file and
-    a list in another give lists; categories are joined; structs get the fields of all.
+    a list in another give lists; categories are joined; structs get the fields of all. A file without a single value
+    of the column does not count where the others agree.
 
     Parameters
     ----------
@@ -66,24 +67,51 @@ def unify_fields(name: str, found: Sequence[tuple[str, Field]], *, n_files: int)
     readable = [(source, field) for source, field in found if not field.problem]
     if not readable:
         return found[0][1]
-    first_source, first = readable[0]
-    merged = first.type
-    for source, field in readable[1:]:
-        if field.type == merged:
-            continue
-        common = common_type(merged, field.type)
+    merged = _merged(name, readable)
+    nullable = len(found) < n_files or any(field.nullable for _, field in readable)
+    told = [field for _, field in readable if field.categories is not None or not field.is_void]
+    categories = _join_categories(told) if merged == CATEGORY else None
+    if merged == CATEGORY and categories is None:
+        merged = pa.string()
+    return Field(name, merged, nullable=nullable, categories=categories, heavy=is_heavy(merged))
+
+
+def _merged(name: str, readable: Sequence[tuple[str, Field]]) -> pa.DataType:
+    try:
+        return _common_of(name, [(source, field.type) for source, field in readable])
+    except SchemaConflictError as conflict:
+        if all(field.is_void for _, field in readable):
+            raise
+        types = [(source, _without_values(field) if field.is_void else field.type) for source, field in readable]
+        try:
+            return _common_of(name, types)
+        except SchemaConflictError:
+            raise conflict from None
+
+
+def _common_of(name: str, types: Sequence[tuple[str, pa.DataType]]) -> pa.DataType:
+    first, merged = types[0]
+    for source, one in types[1:]:
+        common = merged if one == merged else common_type(merged, one)
         if common is None:
             message = (
-                f"column {name!r} is {merged} in {first_source} and {field.type} in {source}, which have no common "
+                f"column {name!r} is {merged} in {first} and {one} in {source}, which have no common "
                 f"type; leave it out with columns=..., or say schema_overrides={{{name!r}: ...}}"
             )
             raise SchemaConflictError(message, path=name)
         merged = common
-    nullable = len(found) < n_files or any(field.nullable for _, field in readable)
-    categories = _join_categories([field for _, field in readable]) if merged == CATEGORY else None
-    if merged == CATEGORY and categories is None:
-        merged = pa.string()
-    return Field(name, merged, nullable=nullable, categories=categories, heavy=is_heavy(merged))
+    return merged
+
+
+def _without_values(field: Field) -> pa.DataType:
+    """Return the type of a field that has lists, if it has rows, and no value in them."""
+    item, depth = field.type, 0
+    while pa.types.is_large_list(item):
+        item, depth = item.value_type, depth + 1
+    found = pa.null()
+    for _ in range(depth):
+        found = pa.large_list(found)
+    return found
 
 
 def override(field: Field, overrides: Mapping[str, pa.DataType]) -> Field:

@@ -37,7 +37,7 @@ def conform(values: pa.Array, field: Field) -> pa.Array:
 def _cast(values: pa.Array, target: pa.DataType) -> pa.Array:
     if values.type == target:
         return values
-    if pa.types.is_null(values.type):
+    if pa.types.is_null(values.type) or not len(values):
         return pa.nulls(len(values), target)
     if pa.types.is_dictionary(values.type):
         return _cast(values.dictionary_decode(), target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -123,14 +124,15 @@ def parse_date(text: str) -> datetime | None:
 def session_values(record: Mapping[Key, Cell]) -> tuple[dict[str, object], dict[str, object]]:
     """Return the values of one session by name, and those of its subject; what cannot be read is left out.
 
-    Dates are `datetime.datetime` with the offset that the file gives, and text where they are no ISO 8601.
+    Dates are `datetime.datetime` with the offset that the file gives, and text where they are no ISO 8601. Lists are
+    the caller's own: those of the record are kept for others.
     """
     session: dict[str, object] = {}
     subject: dict[str, object] = {}
     for key, cell in record.items():
         if not cell.problem:
             value = normal_cell(key, cell).value
-            parsed = _parsed(value) if key.name in DATES and key in _STANDARD else value
+            parsed = _parsed(value) if key.name in DATES and key in _STANDARD else deepcopy(value)
             (subject if key.group == SUBJECT else session)[key.name] = parsed
     return session, subject
 

@@ -15,6 +15,7 @@ from pynwb import NWBHDF5IO
 import nwb_dask
 from nwb_dask.adapters.browse import Session
 from nwb_dask.errors import MalformedFileError, PathNotFoundError
+from nwb_dask.read import records
 from nwb_dask.testing.files import write_session
 
 
@@ -228,3 +229,19 @@ def test_a_field_of_the_subject_that_cannot_be_read_is_an_error_too(path: Path, 
         subject.age  # noqa: B018  # the error is wanted
     with pytest.raises(MalformedFileError, match="/general/subject/age cannot be read"):
         subject["age"]
+
+
+def test_lists_of_metadata_may_be_changed_without_changing_what_is_read_next(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "is_settled", lambda _: True)
+    copied = tmp_path / "copy.nwb"
+    copied.write_bytes(path.read_bytes())
+    with h5py.File(copied, "r+") as file:
+        file["general/subject/pairs"] = [[1, 2], [3, 4]]
+    expected = nwb_dask.read_metadata(copied, "arrow")
+    session: Any = nwb_dask.open_nwb(copied)
+    session.experimenter.append("nobody")
+    session.subject.pairs[0].append(5)
+    assert nwb_dask.read_metadata(copied, "arrow").equals(expected)
+    assert "nobody" not in nwb_dask.open_nwb(copied).metadata["experimenter"]  # type: ignore[operator]  # a list

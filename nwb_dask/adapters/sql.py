@@ -101,8 +101,9 @@ def sql(
     Returns
     -------
     polars.LazyFrame or polars.DataFrame
-        Rows of tables come in source order where the query has no ``ORDER BY`` and no join or group changes it. Every
-        table has ``_nwb_path``, ``_table_path`` and ``_table_index``; ``session`` has ``_nwb_path``.
+        Rows of tables come in source order where the query has no ``ORDER BY``, join, group, ``DISTINCT`` or
+        ``UNION``: polars puts the rows of these in any order. Every table has ``_nwb_path``, ``_table_path`` and
+        ``_table_index``; ``session`` has ``_nwb_path``.
 
     Raises
     ------

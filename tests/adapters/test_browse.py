@@ -36,6 +36,17 @@ def odd(path: Path, tmp_path: Path) -> Session:
     return nwb_dask.open_nwb(found)
 
 
+def replaced(path: Path, folder: Path, name: str, value: Any) -> Path:
+    """Return a copy of a file in which a dataset has another value."""
+    copied = folder / "copy.nwb"
+    copied.write_bytes(path.read_bytes())
+    with h5py.File(copied, "r+") as file:
+        if name in file:
+            del file[name]
+        file[name] = value
+    return copied
+
+
 @pytest.fixture
 def session(path: Path) -> Session:
     return nwb_dask.open_nwb(path)
@@ -150,12 +161,7 @@ def test_items_that_are_not_there_are_not_found(session: Session) -> None:
 
 
 def test_a_field_that_cannot_be_read_is_an_error_where_it_is_asked_for(path: Path, tmp_path: Path) -> None:
-    copied = tmp_path / "copy.nwb"
-    copied.write_bytes(path.read_bytes())
-    with h5py.File(copied, "r+") as file:
-        del file["general/lab"]
-        file["general/lab"] = np.bytes_(b"\xff")
-    session = nwb_dask.open_nwb(copied)
+    session = nwb_dask.open_nwb(replaced(path, tmp_path, "general/lab", np.bytes_(b"\xff")))
     assert session.session_id == "session-0"
     with pytest.raises(MalformedFileError, match="lab"):
         session.lab  # noqa: B018  # the error is wanted
@@ -218,12 +224,7 @@ def test_a_session_is_asked_for_paths_and_lists_them(session: Session) -> None:
 
 
 def test_a_field_of_the_subject_that_cannot_be_read_is_an_error_too(path: Path, tmp_path: Path) -> None:
-    copied = tmp_path / "copy.nwb"
-    copied.write_bytes(path.read_bytes())
-    with h5py.File(copied, "r+") as file:
-        del file["general/subject/age"]
-        file["general/subject/age"] = np.bytes_(b"\xff")
-    subject = nwb_dask.open_nwb(copied).subject
+    subject = nwb_dask.open_nwb(replaced(path, tmp_path, "general/subject/age", np.bytes_(b"\xff"))).subject
     assert subject.sex == "F"
     with pytest.raises(MalformedFileError, match="/general/subject/age cannot be read"):
         subject.age  # noqa: B018  # the error is wanted
@@ -235,10 +236,7 @@ def test_lists_of_metadata_may_be_changed_without_changing_what_is_read_next(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(records, "is_settled", lambda _: True)
-    copied = tmp_path / "copy.nwb"
-    copied.write_bytes(path.read_bytes())
-    with h5py.File(copied, "r+") as file:
-        file["general/subject/pairs"] = [[1, 2], [3, 4]]
+    copied = replaced(path, tmp_path, "general/subject/pairs", [[1, 2], [3, 4]])
     expected = nwb_dask.read_metadata(copied, "arrow")
     session: Any = nwb_dask.open_nwb(copied)
     session.experimenter.append("nobody")

@@ -95,8 +95,9 @@ def _common_of(name: str, types: Sequence[tuple[str, pa.DataType]]) -> pa.DataTy
         common = merged if one == merged else common_type(merged, one)
         if common is None:
             message = (
-                f"column {name!r} is {merged} in {first} and {one} in {source}, which have no common "
-                f"type; leave it out with columns=..., or say schema_overrides={{{name!r}: ...}}"
+                f"column {name!r} is {merged} in {first} and {one} in {source}, which have no "
+                f"common type; say schema_overrides={{{name!r}: ...}}, or leave it out with columns=... of "
+                "read_table or read_nwb"
             )
             raise SchemaConflictError(message, path=name)
         merged = common

@@ -18,7 +18,7 @@ import nwb_dask.dataframe as dd
 from nwb_dask.adapters.ragged_dtype import NWBDtype
 from nwb_dask.errors import MalformedFileError, SchemaConflictError
 from nwb_dask.testing import odd_columns, oddities
-from nwb_dask.testing.odd_columns import TEXT, add_column, add_index, add_table, new_file
+from nwb_dask.testing.odd_columns import TEXT, add_column, add_table, new_file
 from tests.faults.reading import Read, check_error, enum_of, every_engine, read_arrow, sent, values, write_column
 
 NAN = float("nan")
@@ -343,50 +343,3 @@ def test_a_column_that_is_broken_in_one_file_raises_for_that_file_only(read: Rea
     check_error(caught.value, kind=MalformedFileError, builtin=ValueError, names=bad)
     filtered = read([good, bad], "/t", columns=["x"], filters=[("_nwb_path", "==", str(good))])
     assert values(filtered, "x") == [1.0, 2.0]
-
-
-def ragged(data: Any, *ends: int) -> Callable[[Path], Path]:
-    def write(path: Path) -> Path:
-        with new_file(path) as file:
-            group = add_table(file, "processing/m/t", {"x": data}, n_rows=len(ends))
-            add_index(group, "x", ends)
-        return path
-
-    return write
-
-
-def plain(data: Any) -> Callable[[Path], Path]:
-    def write(path: Path) -> Path:
-        with new_file(path) as file:
-            add_table(file, "processing/m/t", {"x": data})
-        return path
-
-    return write
-
-
-NOTHING = np.zeros(0)
-VOID: dict[str, tuple[list[Callable[[Path], Path]], list[Any]]] = {
-    "no rows": ([plain(NOTHING), plain(["a", "b"])], ["a", "b"]),
-    "no rows, last": ([plain(["a"]), plain(NOTHING), plain(np.zeros((0, 2)))], ["a"]),
-    "no elements": ([ragged(NOTHING, 0, 0), ragged(["a", "b"], 0, 2)], [[], [], [], ["a", "b"]]),
-    "no elements of structs": (
-        [ragged(NOTHING, 0, 0), ragged(np.array([(7,)], [("a", "i2")]), 1)],
-        [[], [], [{"a": 7}]],
-    ),
-    "no elements of lists": ([ragged(NOTHING, 0), ragged(np.ones((1, 2)), 1)], [[], [[1.0, 1.0]]]),
-}
-
-
-@pytest.mark.parametrize("name", VOID)
-def test_a_file_without_a_single_value_has_no_say_in_the_type(name: str, tmp_path: Path) -> None:
-    writers, expected = VOID[name]
-    files = written(tmp_path, *writers)
-    assert nwb_dask.read_table(files, "/processing/m/t", "arrow")["x"].to_pylist() == expected
-    assert nwb_dask.scan_nwb(files, "/processing/m/t").collect()["x"].to_list() == expected
-    assert len(dd.read_nwb(files, "/processing/m/t").compute()) == len(expected)
-
-
-def test_two_empty_columns_that_disagree_are_a_conflict_as_others_are(tmp_path: Path) -> None:
-    files = written(tmp_path, plain(NOTHING), plain(np.zeros(0, "S3")))
-    with pytest.raises(SchemaConflictError, match="no common type"):
-        nwb_dask.read_table(files, "/processing/m/t")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from nwb_dask.backends.hdf5.format.dataspace import Extent, read_dataspace
 from nwb_dask.backends.hdf5.format.datatype import check_references, read_datatype
@@ -41,6 +42,10 @@ _CHUNK_INDEXES: dict[int, tuple[ChunkIndexKind, int]] = {
 _UNFILTERED_EDGES, _FILTERED_SINGLE = 0x01, 0x02
 _MAX_DIMENSION_BYTES = 8
 
+_SAYING = frozenset({DATATYPE, DATASPACE, LAYOUT, FILTERS, FILL, OLD_FILL, EXTERNAL_FILES})
+_KEPT_BYTES = 1024
+"""Of messages whose meaning is remembered."""
+
 _MAX_FILTERS = 32
 _FIRST_NAMED_FILTER = 256
 _FILL_NEVER = 1
@@ -63,6 +68,10 @@ class Storage:
     fill: bytes | None = None
 
 
+_Described: TypeAlias = "tuple[ElementType, tuple[int, ...] | None, Storage, bytes | None]"
+"""Element, shape, storage and fill value."""
+
+
 def describe_array(
     space: AddressSpace, messages: Sequence[Message], path: FilePath, attributes: Mapping[str, AttributeValue]
 ) -> ArrayEntry:
@@ -75,18 +84,13 @@ def describe_array(
     UnsupportedLayoutError
         If a message is of a later version.
     """
-    element = read_datatype(find_body(messages, DATATYPE, what="datatype"))
-    check_references(element, space.offset_bytes)
-    extent = read_dataspace(find_body(messages, DATASPACE, what="dataspace"), space)
-    storage = read_layout(messages, element, extent, space)
-    fill = storage.fill
-    if fill is None and storage.layout == "contiguous" and storage.offset is None:
-        # Said in full, since it is all that there is.
-        fill = bytes(element.size)
+    said = tuple([message for message in messages if message.type in _SAYING])
+    describe = _kept if sum([len(message.body) for message in said]) <= _KEPT_BYTES else _describe
+    element, shape, storage, fill = describe(said, space.base, space.offset_bytes, space.length_bytes)
     return ArrayEntry(
         path,
         element,
-        extent.shape,
+        shape,
         storage.layout,
         attributes,
         storage.chunks,
@@ -97,6 +101,33 @@ def describe_array(
         storage.inline,
         fill,
     )
+
+
+def _describe(messages: tuple[Message, ...], base: int, offset_bytes: int, length_bytes: int) -> _Described:
+    """Return what messages say, which depends on their bytes only."""
+    space = AddressSpace(_NoImage(), base, offset_bytes, length_bytes)
+    element = read_datatype(find_body(messages, DATATYPE, what="datatype"))
+    check_references(element, space.offset_bytes)
+    extent = read_dataspace(find_body(messages, DATASPACE, what="dataspace"), space)
+    storage = read_layout(messages, element, extent, space)
+    fill = storage.fill
+    if fill is None and storage.layout == "contiguous" and storage.offset is None:
+        # Said in full, since it is all that there is.
+        fill = bytes(element.size)
+    return element, extent.shape, storage, fill
+
+
+# As with object headers: the same in many files of one writer.
+_kept = lru_cache(maxsize=2048)(_describe)
+
+
+class _NoImage:
+    """No bytes of a file: what describes a dataset is all in its messages."""
+
+    size = 0
+
+    def view(self, start: int, stop: int, *, once: bool = False) -> memoryview:  # noqa: ARG002  # as the others have it
+        raise MalformedFileError(f"damaged: the description of a dataset leads to bytes {start} to {stop}")
 
 
 def read_layout(messages: Sequence[Message], element: ElementType, extent: Extent, space: AddressSpace) -> Storage:

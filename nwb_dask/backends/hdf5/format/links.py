@@ -61,7 +61,7 @@ def find_table(space: AddressSpace, body: memoryview) -> SymbolTable:
 
 def read_table(space: AddressSpace, table: SymbolTable) -> tuple[StoredLink, ...]:
     """Return the links of a group of the older kind, by name; raises as `read_links`."""
-    return tuple(read_symbol_table(space, table))
+    return read_symbol_table(space, table)
 
 
 def parse_link(space: AddressSpace, body: memoryview) -> StoredLink:

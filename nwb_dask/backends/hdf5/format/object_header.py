@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Sequence
+from functools import lru_cache, partial
 from struct import Struct
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from nwb_dask.backends.hdf5.format.space import AddressSpace, gather, number
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
@@ -32,6 +32,8 @@ _TIMES, _PHASES, _ORDERED, _UNKNOWN_FLAGS = 0x20, 0x10, 0x04, 0xC0
 _OLD_MESSAGE = Struct("<HHB3x")
 _MESSAGE = Struct("<BHB")
 _ORDERED_MESSAGE = Struct("<BHB2x")
+_KEPT_BYTES = 2048
+"""Of a block of messages that is remembered."""
 _MAX_MESSAGES = 1 << 18
 """65535 attributes and as many links may be in a header; more stand elsewhere."""
 
@@ -42,6 +44,9 @@ class Message(NamedTuple):
     type: int
     flags: int
     body: memoryview
+
+
+_Parsed: TypeAlias = "tuple[tuple[Message, ...], tuple[memoryview, ...], int]"
 
 
 def read_messages(space: AddressSpace, address: int) -> tuple[Message, ...]:
@@ -82,9 +87,7 @@ def read_first_messages(space: AddressSpace, address: int) -> tuple[Message, ...
     What was added later may be in continuation blocks, each of which costs a read. Raises as `read_messages`.
     """
     form, block = _first_block(space, address)
-    found: list[Message] = []
-    _add_messages(block, form, found, [])
-    return tuple(found)
+    return _messages_in(block, form)[0]
 
 
 def get_body(messages: Iterable[Message], kind: int) -> memoryview | None:
@@ -159,12 +162,13 @@ def _resolved(space: AddressSpace, message: Message) -> Message:
     return Message(message.type, message.flags & ~_SHARED, shared_body(space, message.body, message.type))
 
 
-def _own_messages(space: AddressSpace, address: int) -> tuple[list[Message], int]:
+def _own_messages(space: AddressSpace, address: int) -> tuple[Sequence[Message], int]:
     """Return the messages as they stand in the header and its continuation blocks, and all their flags."""
     form, block = _first_block(space, address)
-    out: list[Message] = []
-    onward: list[memoryview] = []
-    flags = _add_messages(block, form, out, onward)
+    found, onward, flags = _messages_in(block, form)
+    if not onward:
+        return found, flags
+    out = list(found)
     seen = {address}
     n_bytes = 0
     while onward:
@@ -174,18 +178,24 @@ def _own_messages(space: AddressSpace, address: int) -> tuple[list[Message], int
         seen.update([start for start, _ in following])
         if len(seen) < n_seen or n_bytes > space.image.size:
             raise MalformedFileError("damaged: an object header continues in itself")
-        onward = []
+        onward = ()
         reads = [partial(_block, space, start, size, form) for start, size in following]
         for block in gather(reads) if len(reads) > 1 else [reads[0]()]:
-            flags |= _add_messages(block, form, out, onward)
+            found, further, of_block = _messages_in(block, form)
+            out += found
+            onward += further
+            flags |= of_block
+        _check_number(len(out) + len(onward))
     return out, flags
 
 
 def _first_block(space: AddressSpace, address: int) -> tuple[Struct, memoryview]:
     """Return the form of messages in a header and those in its first block, undivided."""
-    head = space.read(address, _LEAST_BYTES)
+    left = space.image.size - space.base - address
+    head = space.read(address, min(max(left, _LEAST_BYTES), _OLD_PREFIX_BYTES))
     if head[0] == _OLD_VERSION:
-        head = space.read(address, _OLD_PREFIX_BYTES)
+        if left < _OLD_PREFIX_BYTES:
+            head = space.read(address, _OLD_PREFIX_BYTES)
         return _OLD_MESSAGE, space.read(address + _OLD_PREFIX_BYTES, int.from_bytes(head[8:12], "little"))
     if head[:4] != _SIGNATURE:
         raise MalformedFileError(f"damaged: there is no object header at {address}")
@@ -196,7 +206,7 @@ def _first_block(space: AddressSpace, address: int) -> tuple[Struct, memoryview]
         raise MalformedFileError(f"damaged: an object header has unknown flags {flags:#x}")
     at = 6 + (16 if flags & _TIMES else 0) + (4 if flags & _PHASES else 0)
     first = at + (1 << (flags & 3))
-    n_bytes = number(head if first <= _LEAST_BYTES else space.read(address, first), at, first - at)
+    n_bytes = number(head if first <= len(head) else space.read(address, first), at, first - at)
     whole = space.checked(address, first + n_bytes + _CHECKSUM_BYTES, what="an object header")
     return _ORDERED_MESSAGE if flags & _ORDERED else _MESSAGE, whole[first:]
 
@@ -218,11 +228,20 @@ def _continuation(space: AddressSpace, body: memoryview) -> tuple[int, int]:
     return start, n_bytes
 
 
-def _add_messages(block: memoryview, form: Struct, out: list[Message], onward: list[memoryview]) -> int:
-    """Add the messages of a block that are not empty, and the bodies of continuations; return the flags of all.
+def _messages_in(block: memoryview, form: Struct) -> _Parsed:
+    """Return the messages of a block that are not empty, the bodies of continuations, and the flags of all.
 
-    What is too short for a message is a gap.
+    Their bodies can be hashed.
     """
+    stored = bytes(block)
+    return _kept(stored, form) if len(stored) <= _KEPT_BYTES else _parsed(stored, form)
+
+
+def _parsed(stored: bytes, form: Struct) -> _Parsed:
+    """Return what is in a block; what is too short for a message is a gap."""
+    block = memoryview(stored)
+    out: list[Message] = []
+    onward: list[memoryview] = []
     unpack, head_bytes = form.unpack_from, form.size
     at, end = 0, len(block)
     every = 0
@@ -239,6 +258,14 @@ def _add_messages(block: memoryview, form: Struct, out: list[Message], onward: l
         elif kind != _NIL:
             out.append(Message(kind, flags, block[start:at]))
             every |= flags
-    if len(out) + len(onward) > _MAX_MESSAGES:
+    _check_number(len(out) + len(onward))
+    return tuple(out), tuple(onward), every
+
+
+# Objects of the same kind have the same header in many files of one writer.
+_kept = lru_cache(maxsize=2048)(_parsed)
+
+
+def _check_number(n_messages: int) -> None:
+    if n_messages > _MAX_MESSAGES:
         raise MalformedFileError(f"damaged: an object header of more than {_MAX_MESSAGES} messages")
-    return every

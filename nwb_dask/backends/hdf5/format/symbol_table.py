@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import TypeVar, cast
 
-from nwb_dask.backends.hdf5.format.local_heap import read_local_heap
+from nwb_dask.backends.hdf5.format.local_heap import LocalHeap, read_local_heap
 from nwb_dask.backends.hdf5.format.space import AddressSpace, gather, number
 from nwb_dask.backends.hdf5.format.stored_link import StoredLink, SymbolTable
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
@@ -21,6 +21,8 @@ _LIKELY_TREE_BYTES = 544
 """A node of the B-tree with the 32 children that libhdf5 gives it by default."""
 _LIKELY_NODE_BYTES = 328
 """A symbol table node with the 8 entries that libhdf5 gives it by default."""
+_KEPT_BYTES = 4096
+"""Of the nodes and names of a group whose members are remembered."""
 _CODES = {2: "H", 4: "I", 8: "Q"}
 CACHED_GROUP, _CACHED_SOFT_LINK = 1, 2
 
@@ -30,7 +32,7 @@ def both(first: Callable[[], A], second: Callable[[], B]) -> tuple[A, B]:
     return cast("tuple[A, B]", tuple(gather(cast("list[Callable[[], object]]", [first, second]))))
 
 
-def read_symbol_table(space: AddressSpace, table: SymbolTable) -> list[StoredLink]:
+def read_symbol_table(space: AddressSpace, table: SymbolTable) -> tuple[StoredLink, ...]:
     """Return the members of a group in the order of the tree, which is by name.
 
     Nodes of one level of the tree are read together, and the heap meanwhile.
@@ -41,10 +43,19 @@ def read_symbol_table(space: AddressSpace, table: SymbolTable) -> list[StoredLin
         If the tree, a node or the heap is damaged.
     """
     nodes, heap = both(partial(_read_nodes, space, table.tree), partial(read_local_heap, space, table.heap))
-    undefined = (1 << 8 * space.offset_bytes) - 1
-    scratch_pad = struct.Struct("<" + 2 * _code(space.offset_bytes))
+    stored = tuple([bytes(node) for node in nodes])
+    is_small = sum(map(len, stored)) + len(heap.data) <= _KEPT_BYTES
+    return (_kept if is_small else _members)(stored, heap, table, space.offset_bytes, space.length_bytes)
+
+
+def _members(
+    nodes: tuple[bytes, ...], heap: LocalHeap, table: SymbolTable, offset_bytes: int, length_bytes: int
+) -> tuple[StoredLink, ...]:
+    """Return the members in the nodes of a tree, which are named in its heap."""
+    undefined = (1 << 8 * offset_bytes) - 1
+    scratch_pad = struct.Struct("<" + 2 * _code(offset_bytes))
     members: list[StoredLink] = []
-    layout = _entry_layout(space.length_bytes, space.offset_bytes)
+    layout = _entry_layout(length_bytes, offset_bytes)
     for node in nodes:
         for name_at, address, cached, scratch in layout.iter_unpack(node):
             name = heap.text(name_at)
@@ -63,7 +74,11 @@ def read_symbol_table(space: AddressSpace, table: SymbolTable) -> list[StoredLin
     names = [member.name for member in members]
     if names != sorted(set(names)):
         raise MalformedFileError(f"damaged: names in the group of the tree at {table.tree} are not in order")
-    return members
+    return tuple(members)
+
+
+# The groups that all files of one writer begin with often have the same bytes.
+_kept = lru_cache(maxsize=512)(_members)
 
 
 def _read_nodes(space: AddressSpace, address: int) -> list[memoryview]:

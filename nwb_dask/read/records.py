@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from nwb_dask.backends import File
 from nwb_dask.catalog import recent_records
 from nwb_dask.errors import NWBDaskError, PathNotFoundError, UnsupportedLayoutError
-from nwb_dask.index import AttributeValue, FileIndex, GroupEntry, Reference
+from nwb_dask.index import ArrayEntry, AttributeValue, FileIndex, GroupEntry, Reference
 from nwb_dask.model import Column, build_table
 from nwb_dask.model.columns import broken_member
 from nwb_dask.model.kinds import RECORDS, text_attribute
@@ -30,6 +31,11 @@ _CELL_BYTES = 300
 
 _OF_DATASETS = {"age": ("reference", "age__reference"), "source_script": ("file_name", "source_script_file_name")}
 """Dataset -> its attribute that is a field of its own, and the name of that."""
+
+_TEXT = pa.string()
+_TEXTS = pa.large_list(_TEXT)
+
+_ARRAY_ATTRIBUTES = frozenset(attribute for attribute, _ in _OF_DATASETS.values())
 
 _OF_TYPES = frozenset(
     {"neurodata_type", "namespace", "object_id", ".specloc", "help", "source", "schema_id", "ancestry"}
@@ -90,7 +96,7 @@ def _elsewhere(index: FileIndex, group: str) -> dict[Key, Cell]:
 def _index(file: File, group: str) -> FileIndex | None:
     try:
         attributes = frozenset({"nwb_version"} if group == "/" else ())
-        found = file.index(group, attributes=attributes, array_attributes=frozenset({"reference", "file_name"}))
+        found = file.index(group, attributes=attributes, array_attributes=_ARRAY_ATTRIBUTES)
     except PathNotFoundError:
         return None
     return found if found.group(group) is not None else None
@@ -159,6 +165,32 @@ def _read(file: File, columns: Mapping[Key, Column]) -> dict[Key, Cell]:
 
 
 def _values(file: File, columns: Sequence[Column]) -> list[Cell]:
+    texts = [column for column in columns if _is_text(column.values)]
+    asks = [(column.values, None) for column in texts if column.values is not None]
+    try:
+        found = iter([_text_cell(values) for values in file.read_many(asks)] if asks else ())
+    except UnicodeDecodeError:
+        # Which one it is will be said.
+        return _values_of_any_type(file, columns)
+    others = [column for column in columns if not _is_text(column.values)]
+    rest = iter(_values_of_any_type(file, others) if others else ())
+    return [next(found) if _is_text(column.values) else next(rest) for column in columns]
+
+
+def _is_text(entry: ArrayEntry | None) -> bool:
+    """Return whether a dataset is one text or a list of them, of any length."""
+    if entry is None or entry.element.kind != "string" or entry.element.dtype is not None:
+        return False
+    return entry.shape is not None and len(entry.shape) < 2  # noqa: PLR2004  # a text or a list
+
+
+def _text_cell(values: npt.NDArray[np.generic]) -> Cell:
+    if not values.ndim:
+        return Cell(_TEXT, values.item().decode())
+    return Cell(_TEXTS, [item.decode() for item in values.tolist()])
+
+
+def _values_of_any_type(file: File, columns: Sequence[Column]) -> list[Cell]:
     row = np.array([[0, 1]], np.int64)
     arrays = read_columns(file, [(column, row) for column in columns])
     return [Cell(array.type, array[0].as_py()) for array in arrays]

@@ -33,6 +33,7 @@ from nwb_dask.backends.hdf5.signature import check_signature
 from nwb_dask.backends.hdf5.spans import Spans, count, rows, tidy
 from nwb_dask.backends.hdf5.tree import Tree
 from nwb_dask.backends.hdf5.types import native_dtype
+from nwb_dask.backends.hdf5.whole import is_simple, read_whole
 from nwb_dask.backends.known import GroupPart, Known
 from nwb_dask.backends.protocol import ByteSource, Request
 from nwb_dask.errors import NWBDaskError, PathNotFoundError, UnsupportedLayoutError
@@ -181,9 +182,15 @@ class Hdf5File:
 
     def read_many(self, requests: Sequence[Request]) -> list[_Values]:
         """Return rows of many datasets, fetched together; see `backends.File.read_many`."""
+        simple = self._read_simple(requests)
+        if len(simple) == len(requests):
+            return list(simple.values())
         out: list[_Values | None] = []
         left: list[tuple[int, _Wanted]] = []
         for entry, *where in requests:
+            if len(out) in simple:
+                out.append(simple[len(out)])
+                continue
             wanted = self._wanted(entry, *where)
             out.append(self._at_hand(wanted))
             if out[-1] is None:
@@ -195,6 +202,18 @@ class Hdf5File:
                     values = self._read_with_h5py(wanted, values)
             out[at] = values if entry.shape else values.reshape(values.shape[1:])
         return [values for values in out if values is not None]
+
+    def _read_simple(self, requests: Sequence[Request]) -> dict[int, _Values]:
+        """Return the values of those datasets that are read whole with few steps, by the number of the request."""
+        if self._is_remote or self._by_h5py:
+            return {}
+        chosen = {
+            number: entry
+            for number, (entry, *where) in enumerate(requests)
+            if all(one is None for one in where) and is_simple(entry)
+        }
+        found = read_whole(self._store, lambda: self._lookup.heap, list(chosen.values())) if chosen else None
+        return {} if found is None else dict(zip(chosen, found, strict=True))
 
     def _wanted(self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None, inner: Box | None = None) -> _Wanted:
         """Return tidy rows and a box that fits; a scalar is a single row until it is reshaped."""

@@ -68,6 +68,7 @@ class File(Protocol):
         recursive: bool = False,
         attributes: frozenset[str] | None = None,
         array_attributes: frozenset[str] | None = None,
+        groups: bool = True,
         prepare: bool = False,
     ) -> FileIndex:
         """Return what is known of the object at `path` and of its members.
@@ -84,6 +85,9 @@ class File(Protocol):
             Describe everything below `path`.
         attributes, array_attributes : frozenset of str, optional
             Names of the attributes of groups, and of datasets, to read (all by default).
+        groups : bool
+            Whether to describe groups that are members. Otherwise, unless `recursive`, they may be there without
+            attributes and members.
         prepare : bool
             Meanwhile do what `prepare` does for the members in `names`: rows of them will be read next.
 

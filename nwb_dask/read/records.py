@@ -96,7 +96,7 @@ def _elsewhere(index: FileIndex, group: str) -> dict[Key, Cell]:
 def _index(file: File, group: str) -> FileIndex | None:
     try:
         attributes = frozenset({"nwb_version"} if group == "/" else ())
-        found = file.index(group, attributes=attributes, array_attributes=_ARRAY_ATTRIBUTES)
+        found = file.index(group, attributes=attributes, array_attributes=_ARRAY_ATTRIBUTES, groups=False)
     except PathNotFoundError:
         return None
     return found if found.group(group) is not None else None

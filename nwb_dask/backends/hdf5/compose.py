@@ -18,6 +18,8 @@ class Wanted:
 
     groups: frozenset[str] | None
     arrays: frozenset[str] | None
+    members: bool = True
+    """Whether groups that are members are described; if not, they may be only named."""
 
     def with_pointers(self) -> Wanted:
         """Return what is to be read so that `compose_index` can tell which datasets point to another."""
@@ -85,9 +87,11 @@ def compose_index(
     problems: dict[str, str] = {}
     for part in parts:
         group = part.group
-        shown = _resolved(_chosen(group.attributes, wanted.groups), known.paths)
-        unread = frozenset(group.attributes) - shown.keys()
-        groups[group.path] = replace(group, attributes=shown, unread=unread)
+        if group.attributes:
+            shown = _resolved(_chosen(group.attributes, wanted.groups), known.paths)
+            unread = frozenset(group.attributes) - shown.keys()
+            group = replace(group, attributes=shown, unread=unread)
+        groups[group.path] = group
         shown_arrays = part.arrays if names is None or len(groups) > 1 else _choose(part, names)
         for entry in shown_arrays.values():
             arrays[entry.path] = with_attributes(entry, wanted, known.paths)

@@ -109,10 +109,11 @@ class Hdf5File:
         recursive: bool = False,
         attributes: frozenset[str] | None = None,
         array_attributes: frozenset[str] | None = None,
+        groups: bool = True,
         prepare: bool = False,
     ) -> FileIndex:
         """Return what is known of the object at `path` and of its members; see `backends.File.index`."""
-        wanted = Wanted(attributes, array_attributes)
+        wanted = Wanted(attributes, array_attributes, groups)
         on_array = self._learner(names) if prepare and self._is_remote else _nothing
         with Boundary(self.source.url, path):
             if self._by_h5py:

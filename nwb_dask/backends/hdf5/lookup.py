@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 
 from nwb_dask.backends.hdf5.format.global_heap import GlobalHeap
 from nwb_dask.backends.hdf5.format.links import read_links, read_table
@@ -16,7 +17,7 @@ from nwb_dask.backends.hdf5.format.object_header import (
     read_messages,
 )
 from nwb_dask.backends.hdf5.format.space import AddressSpace, gather
-from nwb_dask.backends.hdf5.format.stored_link import SymbolTable
+from nwb_dask.backends.hdf5.format.stored_link import StoredLink, SymbolTable
 from nwb_dask.backends.hdf5.format.superblock import read_superblock
 from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS
 from nwb_dask.backends.hdf5.pages import Pages
@@ -27,6 +28,10 @@ from nwb_dask.index import FilePath, GroupEntry, Link, join
 
 _MAX_SOFT_LINKS = 40
 """Soft links followed on the way to one object, as in libhdf5's users' guide for loops."""
+_KEPT_LINKS = 64
+"""Members of a group that is remembered: many files have the same."""
+_MAX_LINKED = 64
+"""Groups of a local file whose links are remembered."""
 _DEPTHS: Mapping[Depth, int] = {"links": 0, "attributes": 1, "members": 2}
 
 
@@ -56,14 +61,15 @@ class Lookup:
         self._space: AddressSpace | None = None
         self._heap: GlobalHeap | None = None
         self._tables: dict[int, SymbolTable] = {}
+        self._linked: MutableMapping[str, GroupPart] = {}
         self._messages: dict[int, tuple[Message, ...]] = {}
 
     def apart(self) -> Lookup:
-        """Return one of the same file that knows nothing of its objects yet; raises `Need` as `space` does."""
+        """Return one of the same file that knows no more of its objects than links; raises `Need` as `space` does."""
         space, known = self.space, self.known
         facts = Known(known.source, known.base, known.offset_bytes, known.length_bytes, known.root)
         other = Lookup(facts, self._pages)
-        other._space, other._heap = space, self.heap
+        other._space, other._heap, other._linked = space, self.heap, self._linked
         return other
 
     @property
@@ -133,13 +139,18 @@ class Lookup:
         return self.known.root
 
     def links(self, found: Found) -> GroupPart:
-        """Return the part of a group, of its links at least; one without members for what is no group."""
-        part = self.known.parts.get(found.path)
+        """Return the part of a group, of its links at least; one without members for what is no group.
+
+        Links that led somewhere are remembered for what is asked next, also by those that are `apart`.
+        """
+        part = self.known.parts.get(found.path) or self._linked.get(found.path)
         if part is None:
             messages = self.with_links(found.address)
             part = self.linked(found.path, messages)
             if kind_of(messages) == "group":
                 self.keep(part)
+                if not self._pages.waits and len(self._linked) < _MAX_LINKED:
+                    self._linked[found.path] = part
         return part
 
     def with_links(self, address: int) -> tuple[Message, ...]:
@@ -179,24 +190,9 @@ class Lookup:
         if kind_of(messages) != "group":
             return GroupPart(GroupEntry(FilePath(path), {}, ()), depth="links")
         stored = read_links(self.space, messages)
-        self._tables.update({one.address: one.table for one in stored if one.table and one.address is not None})
-        names: list[str] = []
-        addresses: dict[str, int] = {}
-        elsewhere: dict[str, Link] = {}
-        subgroups: list[str] = []
-        for one in stored:
-            name = text(one.name)
-            names.append(name)
-            if one.kind == "hard":
-                if one.address is not None:
-                    addresses[name] = one.address
-                if one.is_group:
-                    subgroups.append(name)
-            elif one.kind != "user":
-                filename = text(one.filename) if one.kind == "external" else None
-                elsewhere[name] = Link(text(one.target), filename)
-        group = GroupEntry(FilePath(path), {}, tuple(names), elsewhere)
-        return GroupPart(group, addresses=addresses, subgroups=frozenset(subgroups), depth="links")
+        if self._pages.waits:
+            self._tables.update({one.address: one.table for one in stored if one.table and one.address is not None})
+        return (_kept_part if len(stored) <= _KEPT_LINKS else _linked_part)(path, stored)
 
     def keep(self, part: GroupPart) -> None:
         """Put a group into what is known, unless more is known of it."""
@@ -205,3 +201,26 @@ class Lookup:
         if before is None or _DEPTHS[before.depth] < _DEPTHS[part.depth]:
             self.known.parts[path] = part
             self.known.is_changed = True
+
+
+def _linked_part(path: str, stored: tuple[StoredLink, ...]) -> GroupPart:
+    names: list[str] = []
+    addresses: dict[str, int] = {}
+    elsewhere: dict[str, Link] = {}
+    subgroups: list[str] = []
+    for one in stored:
+        name = text(one.name)
+        names.append(name)
+        if one.kind == "hard":
+            if one.address is not None:
+                addresses[name] = one.address
+            if one.is_group:
+                subgroups.append(name)
+        elif one.kind != "user":
+            filename = text(one.filename) if one.kind == "external" else None
+            elsewhere[name] = Link(text(one.target), filename)
+    group = GroupEntry(FilePath(path), {}, tuple(names), elsewhere)
+    return GroupPart(group, addresses=addresses, subgroups=frozenset(subgroups), depth="links")
+
+
+_kept_part = lru_cache(maxsize=512)(_linked_part)

@@ -119,6 +119,11 @@ def with_near(entry: ArrayEntry, group: str, near: Mapping[int, str]) -> ArrayEn
     return entry if found is entry.attributes else replace(entry, attributes=found)
 
 
+def has_references(values: Mapping[str, AttributeValue]) -> bool:
+    """Return whether some attribute is a reference, for which `near_paths` may have a path."""
+    return any(isinstance(value, Reference) for value in values.values())
+
+
 def near_paths(
     values: Mapping[str, AttributeValue], group: str, near: Mapping[int, str]
 ) -> Mapping[str, AttributeValue]:

@@ -65,20 +65,22 @@ class Pages:
         if start == stop:
             return memoryview(b"")
         page_bytes = self._page_bytes
-        numbers = range(start // page_bytes, (stop - 1) // page_bytes + 1)
-        first = numbers.start * page_bytes
-        if any(number not in self._pages for number in numbers):
+        begin, end = start // page_bytes, (stop - 1) // page_bytes + 1
+        first = begin * page_bytes
+        numbers = range(begin, end)
+        if begin not in self._pages or not all(number in self._pages for number in numbers):
             if not self._at_once:
                 raise Need(((start, stop),))
             if once:
                 return memoryview(self._fetch([(start, stop)])[0])
-            body = self._fetch([(first, min(numbers.stop * page_bytes, self._size))])[0]
-            if len(numbers) == 1:
-                self._pages[numbers.start] = page = memoryview(body)
+            body = self._fetch([(first, min(end * page_bytes, self._size))])[0]
+            if end - begin == 1:
+                self._pages[begin] = page = memoryview(body)
                 return page[start - first : stop - first]
             self.hold(first, body)
-        if len(numbers) == 1:
-            return self._pages[numbers.start][start - first : stop - first]
+            return memoryview(body)[start - first : stop - first]
+        if end - begin == 1:
+            return self._pages[begin][start - first : stop - first]
         whole = b"".join([self._pages[number] for number in numbers])
         return memoryview(whole)[start - first : stop - first]
 

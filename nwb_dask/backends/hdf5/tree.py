@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from nwb_dask.backends.hdf5.compose import POINTER, Wanted
 from nwb_dask.backends.hdf5.format.layout import describe_array
@@ -19,6 +20,7 @@ from nwb_dask.backends.hdf5.object_attributes import (
     PARSER_ERRORS,
     STORAGE_ERRORS,
     as_damage,
+    has_references,
     may_have_attribute,
     names_by_address,
     near_paths,
@@ -35,6 +37,7 @@ from nwb_dask.index import ArrayEntry, AttributeValue, FilePath, GroupEntry, joi
 
 _log = logging.getLogger(__name__)
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _MAX_GROUPS = 200_000
 """Groups described in one go; hard links that form a lattice make a few groups look like many."""
 
@@ -100,6 +103,7 @@ class Tree:
         self._on_array = on_array
         self._names = None if names is None else frozenset(names)
         self._n_groups = 0
+        self._asked = ""
         self.damaged: dict[str, str] = {}
         """Paths of groups that could not be described, with the reason."""
         self.uncovered: dict[str, str] = {}
@@ -135,6 +139,7 @@ class Tree:
 
         def start() -> Iterable[Task]:
             found = self.lookup.find(asked)
+            self._asked = found.path
             part = self.known.parts.get(asked)
             if part is None or part.depth == "links":
                 entry = self._alone(asked, found)
@@ -180,7 +185,7 @@ class Tree:
             if part is None or part.depth == "links":
                 if self._n_groups > _MAX_GROUPS:
                     raise MalformedFileError(f"damaged: it seems to have more than {_MAX_GROUPS} groups", path=path)
-                part = self._attributed(path, address)
+                part = self._attributed(path, address, is_kept=above is None and path == self._asked)
                 self._n_groups += 1
                 self.lookup.keep(part)
             if to == "attributes":
@@ -191,6 +196,8 @@ class Tree:
             members = _Members(part, len(names))
             if not names:
                 self._finish(members)
+            if not self._pages.waits:
+                return self._members_now(members, names, here, recursive=recursive)
             return [self._member_task(members, name, here, recursive=recursive) for name in names]
 
         def fail(reason: str) -> None:
@@ -198,8 +205,15 @@ class Tree:
 
         return task if above is None else self._guarded(task, path, fail)
 
-    def _attributed(self, path: str, address: int) -> GroupPart:
+    def _attributed(self, path: str, address: int, *, is_kept: bool) -> GroupPart:
+        """Return a group with its links, which are kept for what is asked next if `is_kept`, and its attributes."""
         problems: dict[str, str] = {}
+        if not self._pages.waits:
+            messages = self.lookup.messages(address)
+            linked = self.lookup.links(Found(path, address)) if is_kept else self.lookup.linked(path, messages)
+            return self._with_attributes(
+                linked, self._attributes(messages, path, problems, self._wanted.groups), problems
+            )
         links: list[GroupPart] = []
         values: list[Mapping[str, AttributeValue]] = []
         calls: list[Callable[[], None]] = [
@@ -207,10 +221,23 @@ class Tree:
             lambda: values.append(self._attributes(self.lookup.messages(address), path, problems, self._wanted.groups)),
         ]
         gather(calls)
-        part = links[-1]
-        near = names_by_address(part.addresses, {})
-        group = replace(part.group, attributes=near_paths(values[-1], path, near))
-        return replace(part, group=group, problems=problems, depth="attributes")
+        return self._with_attributes(links[-1], values[-1], problems)
+
+    def _with_attributes(
+        self, linked: GroupPart, values: Mapping[str, AttributeValue], problems: Mapping[str, str]
+    ) -> GroupPart:
+        group = linked.group
+        attributes = values
+        if has_references(values):
+            attributes = near_paths(values, group.path, names_by_address(linked.addresses, {}))
+        return GroupPart(
+            GroupEntry(group.path, attributes, group.members, group.links),
+            linked.arrays,
+            linked.addresses,
+            linked.subgroups,
+            problems,
+            "attributes",
+        )
 
     def _below(self, part: GroupPart, here: _Above, *, recursive: bool) -> list[Task]:
         """Return the work that is left below a group whose members are known."""
@@ -223,40 +250,63 @@ class Tree:
         ]
 
     def _member_task(self, members: _Members, name: str, here: _Above, *, recursive: bool) -> Task:
-        group = members.part.group
-        path = join(group.path, name)
-        is_hard = name in members.part.addresses
-
-        def task() -> Iterable[Task]:
-            address = members.part.addresses[name] if is_hard else self._target(group, name)
-            messages = self.lookup.messages(address)
-            kind = kind_of(messages)
-            if not is_hard:
-                members.soft[name] = address
-            if kind == "array" and self._is_left_out(name, messages):
-                self._one_less(members)
-                return ()
-            if kind == "array" and not self._pages.waits:
-                self._add_array(members, name, messages)
-                return ()
-            if kind == "array":
-                entry = describe_array(self.lookup.space, messages, path, {})
-                attributes = self._attribute_task(members, name, entry, messages)
-                return [self._guarded(attributes, path, fail), *self._on_array(entry)]
-            following: list[Task] = []
-            if kind == "datatype":
-                members.problems[path] = "it is a named datatype, which holds no data"
-            elif is_hard or not recursive:
-                to: Depth = "members" if is_hard and recursive else "attributes"
-                following = [self._group_task(path, address, to, here, recursive=recursive)]
-            self._one_less(members)
-            return following
+        path = join(members.part.group.path, name)
 
         def fail(reason: str) -> None:
             members.problems[path] = reason
             self._one_less(members)
 
-        return self._guarded(task, path, fail)
+        return self._guarded(lambda: self._member(members, name, here, fail, recursive=recursive), path, fail)
+
+    def _members_now(self, members: _Members, names: Iterable[str], here: _Above, *, recursive: bool) -> list[Task]:
+        """Describe the members of a group, all bytes being at hand; return the work that is left below."""
+        following: list[Task] = []
+        for name in names:
+            try:
+                following += self._member(members, name, here, None, recursive=recursive)
+            except STORAGE_ERRORS:
+                raise
+            except PARSER_ERRORS as exc:
+                path = join(members.part.group.path, name)
+                members.problems[path] = self._reason(exc, path)
+                self._one_less(members)
+        return following
+
+    def _member(
+        self, members: _Members, name: str, here: _Above, fail: Callable[[str], None] | None, *, recursive: bool
+    ) -> list[Task]:
+        """Describe a member of a group and return the work that follows, of which `fail` is told what went wrong.
+
+        Without `fail` all bytes are at hand.
+        """
+        group = members.part.group
+        path = join(group.path, name)
+        is_hard = name in members.part.addresses
+        address = members.part.addresses[name] if is_hard else self._target(group, name)
+        messages = self.lookup.messages(address)
+        kind = kind_of(messages)
+        if not is_hard:
+            members.soft[name] = address
+        following: list[Task] = []
+        if kind == "array":
+            if self._is_left_out(name, messages):
+                self._one_less(members)
+            elif fail is None:
+                self._add_array(members, name, path, messages)
+            else:
+                entry = describe_array(self.lookup.space, messages, path, {})
+                attributes = self._attribute_task(members, name, entry, messages)
+                following = [self._guarded(attributes, path, fail), *self._on_array(entry)]
+            return following
+        if kind == "datatype":
+            members.problems[path] = "it is a named datatype, which holds no data"
+        elif not self._wanted.members and not recursive:
+            self.lookup.keep(GroupPart(GroupEntry(path, _NOTHING, ()), _NOTHING, _NOTHING, depth="attributes"))
+        elif is_hard or not recursive:
+            to: Depth = "members" if is_hard and recursive else "attributes"
+            following = [self._group_task(path, address, to, here, recursive=recursive)]
+        self._one_less(members)
+        return following
 
     def _is_left_out(self, name: str, messages: tuple[Message, ...]) -> bool:
         """Return whether nobody asks for a dataset; one that points to another may be asked for with that."""
@@ -264,9 +314,8 @@ class Tree:
             return False
         return not may_have_attribute(messages, POINTER)
 
-    def _add_array(self, members: _Members, name: str, messages: tuple[Message, ...]) -> None:
+    def _add_array(self, members: _Members, name: str, path: FilePath, messages: tuple[Message, ...]) -> None:
         """Describe a dataset whose attributes are at hand."""
-        path = join(members.part.group.path, name)
         problems: dict[str, str] = {}
         found = self._attributes(messages, path, problems, self._wanted.arrays)
         names = self._wanted.arrays
@@ -304,14 +353,18 @@ class Tree:
             except STORAGE_ERRORS:
                 raise
             except PARSER_ERRORS as exc:
-                reason = as_damage(exc).message
-                if isinstance(exc, UnsupportedLayoutError):
-                    _log.debug("%s is not covered by the parser: %s", path, reason)
-                    self.uncovered[path] = reason
-                fail(reason)
+                fail(self._reason(exc, path))
                 return ()
 
         return guarded
+
+    def _reason(self, exc: BaseException, path: str) -> str:
+        """Return why an object could not be described, which is noted if h5py may."""
+        reason = as_damage(exc).message
+        if isinstance(exc, UnsupportedLayoutError):
+            _log.debug("%s is not covered by the parser: %s", path, reason)
+            self.uncovered[path] = reason
+        return reason
 
     def _one_less(self, members: _Members) -> None:
         members.left -= 1
@@ -321,12 +374,10 @@ class Tree:
     def _finish(self, members: _Members) -> None:
         """Keep a group whose members have all been looked at, in the order of its links."""
         part = members.part
-        near = names_by_address(part.addresses, members.soft)
-        arrays = {
-            name: with_near(members.arrays[name], part.group.path, near)
-            for name in part.group.members
-            if name in members.arrays
-        }
+        arrays = {name: members.arrays[name] for name in part.group.members if name in members.arrays}
+        if any(has_references(entry.attributes) for entry in arrays.values()):
+            near = names_by_address(part.addresses, members.soft)
+            arrays = {name: with_near(entry, part.group.path, near) for name, entry in arrays.items()}
         problems = {**part.problems, **members.problems}
         self.lookup.keep(replace(part, arrays=arrays, problems=problems, depth="members"))
 

@@ -69,9 +69,11 @@ def unresolved(parts: Iterable[GroupPart], wanted: Wanted) -> set[int]:
     """Return the addresses of references, among the attributes that are shown, whose paths have to be looked up."""
     found: set[int] = set()
     for part in parts:
-        _add_addresses(_chosen(part.group.attributes, wanted.groups), found)
+        if part.group.attributes:
+            _add_addresses(_chosen(part.group.attributes, wanted.groups), found)
         for entry in part.arrays.values():
-            _add_addresses(_chosen(entry.attributes, wanted.arrays), found)
+            if entry.attributes:
+                _add_addresses(_chosen(entry.attributes, wanted.arrays), found)
     return found
 
 
@@ -94,8 +96,9 @@ def compose_index(
         groups[group.path] = group
         shown_arrays = part.arrays if names is None or len(groups) > 1 else _choose(part, names)
         for entry in shown_arrays.values():
-            arrays[entry.path] = with_attributes(entry, wanted, known.paths)
-        problems.update(_shown_problems(part, wanted, names if len(groups) == 1 else None))
+            arrays[entry.path] = with_attributes(entry, wanted, known.paths) if entry.attributes else entry
+        if part.problems:
+            problems.update(_shown_problems(part, wanted, names if len(groups) == 1 else None))
     return FileIndex(known.source, groups, arrays, problems)
 
 

@@ -60,7 +60,10 @@ def read_attributes(
     MalformedFileError, UnsupportedLayoutError
         If not even the names can be told.
     """
-    bodies = [message.body for message in messages if message.type == ATTRIBUTE] + read_dense(space, messages)
+    kinds = [message.type for message in messages]
+    bodies = [message.body for message in messages if message.type == ATTRIBUTE] if ATTRIBUTE in kinds else []
+    if ATTRIBUTE_INFO in kinds:
+        bodies += read_dense(space, messages)
     values: dict[str, AttributeValue] = {}
     failed: dict[str, str] = {}
     missing: list[tuple[int, int]] = []
@@ -121,7 +124,7 @@ def with_near(entry: ArrayEntry, group: str, near: Mapping[int, str]) -> ArrayEn
 
 def has_references(values: Mapping[str, AttributeValue]) -> bool:
     """Return whether some attribute is a reference, for which `near_paths` may have a path."""
-    return any(isinstance(value, Reference) for value in values.values())
+    return bool(values) and any(isinstance(value, Reference) for value in values.values())
 
 
 def near_paths(

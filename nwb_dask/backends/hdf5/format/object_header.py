@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache, partial
 from struct import Struct
 from typing import Literal, NamedTuple, TypeAlias
@@ -78,7 +78,7 @@ def read_messages(space: AddressSpace, address: int) -> tuple[Message, ...]:
     found, flags = _own_messages(space, address)
     if flags & _SHARED:
         return tuple(gather(partial(_resolved, space, message) for message in found))
-    return tuple(found)
+    return found
 
 
 def read_first_messages(space: AddressSpace, address: int) -> tuple[Message, ...]:
@@ -162,12 +162,19 @@ def _resolved(space: AddressSpace, message: Message) -> Message:
     return Message(message.type, message.flags & ~_SHARED, shared_body(space, message.body, message.type))
 
 
-def _own_messages(space: AddressSpace, address: int) -> tuple[Sequence[Message], int]:
+def _own_messages(space: AddressSpace, address: int) -> tuple[tuple[Message, ...], int]:
     """Return the messages as they stand in the header and its continuation blocks, and all their flags."""
     form, block = _first_block(space, address)
     found, onward, flags = _messages_in(block, form)
     if not onward:
         return found, flags
+    if len(onward) == 1:
+        start, size = _continuation(space, onward[0])
+        if start != address and size <= space.image.size:
+            more, further, of_block = _messages_in(_block(space, start, size, form), form)
+            if not further:
+                _check_number(len(found) + len(more))
+                return found + more, flags | of_block
     out = list(found)
     seen = {address}
     n_bytes = 0
@@ -186,7 +193,7 @@ def _own_messages(space: AddressSpace, address: int) -> tuple[Sequence[Message],
             onward += further
             flags |= of_block
         _check_number(len(out) + len(onward))
-    return out, flags
+    return tuple(out), flags
 
 
 def _first_block(space: AddressSpace, address: int) -> tuple[Struct, memoryview]:

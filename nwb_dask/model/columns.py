@@ -122,13 +122,18 @@ def _vector_field(name: str, element: ElementType, shape: tuple[int, ...], depth
 def record_column(name: str, entry: ArrayEntry) -> Column:
     """Return a dataset as the only value of a one-row table; each of its dimensions is a list."""
     try:
-        item = arrow_type(entry.element)
+        field = _record_field(name, entry.element, len(entry.shape or ()), nullable=entry.shape is None)
     except UnsupportedLayoutError as error:
         return broken_column(name, error.message, entry)
-    for _ in entry.shape or ():
+    return Column(field, "record", entry)
+
+
+@lru_cache(maxsize=1024)
+def _record_field(name: str, element: ElementType, n_dims: int, *, nullable: bool) -> Field:
+    item = arrow_type(element)
+    for _ in range(n_dims):
         item = pa.large_list(item)
-    field = _field(name, item, entry.element)
-    return Column(replace(field, nullable=entry.shape is None), "record", entry)
+    return replace(_field(name, item, element), nullable=nullable)
 
 
 def compound_column(name: str, entry: ArrayEntry) -> Column:

@@ -102,9 +102,9 @@ def normal_cell(key: Key, cell: Cell) -> Cell:
 
     An array of one element counts as the element; one of none is absent.
     """
-    is_list = pa.types.is_large_list(cell.type)
-    if cell.problem or key not in _STANDARD:
+    if cell.problem or key not in _STANDARD or (cell.type is _TEXT and key.name not in LISTS):
         return cell
+    is_list = pa.types.is_large_list(cell.type)
     if key.name in LISTS:
         value = cell.value if is_list or cell.value is None else [cell.value]
         return Cell(cell.type if is_list else pa.large_list(cell.type), value)
@@ -190,7 +190,9 @@ class _Column:
     def values(self, cells: Sequence[Cell | None], key: Key) -> pa.Array:
         """Return the values in a type that holds all of them."""
         readable = self._readable(cells)
-        kinds = list(dict.fromkeys(plain_type(cell.type) for cell in readable if cell is not None))
+        # Most cells share one type, and to compare types takes longer than to tell objects apart.
+        types = {id(cell.type): cell.type for cell in readable if cell is not None}
+        kinds = list(dict.fromkeys(plain_type(one) for one in types.values()))
         merged = kinds[0] if kinds else default_type(key)
         for kind in kinds[1:]:
             merged = None if merged is None else common_type(merged, kind)

@@ -165,16 +165,16 @@ def _read(file: File, columns: Mapping[Key, Column]) -> dict[Key, Cell]:
 
 
 def _values(file: File, columns: Sequence[Column]) -> list[Cell]:
-    texts = [column for column in columns if _is_text(column.values)]
-    asks = [(column.values, None) for column in texts if column.values is not None]
+    are_text = [_is_text(column.values) for column in columns]
+    asks = [(c.values, None) for c, is_text in zip(columns, are_text, strict=True) if is_text and c.values is not None]
     try:
         found = iter([_text_cell(values) for values in file.read_many(asks)] if asks else ())
     except UnicodeDecodeError:
         # Which one it is will be said.
         return _values_of_any_type(file, columns)
-    others = [column for column in columns if not _is_text(column.values)]
+    others = [column for column, is_text in zip(columns, are_text, strict=True) if not is_text]
     rest = iter(_values_of_any_type(file, others) if others else ())
-    return [next(found) if _is_text(column.values) else next(rest) for column in columns]
+    return [next(found) if is_text else next(rest) for is_text in are_text]
 
 
 def _is_text(entry: ArrayEntry | None) -> bool:

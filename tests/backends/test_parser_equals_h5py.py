@@ -155,7 +155,7 @@ def test_a_file_of_the_zoo_is_what_h5py_says(
     path = tmp_path / f"{name.replace(': ', ', ')}.h5"
     ZOO[name](path)
     # h5py takes references of other sizes than 8 bytes for what they are not.
-    ways = WAYS_OF_READING[:2] if "sizes of 4" in name else WAYS_OF_READING
+    ways: tuple[str, ...] = WAYS_OF_READING[:2] if "sizes of 4" in name else WAYS_OF_READING
     if name.endswith("many links"):
         # Seconds for each way; the parser meets the same bytes in all of them.
         ways = ("remote",)

@@ -33,6 +33,10 @@ Value: TypeAlias = Any
 SECONDS = 20
 """For one call; then it counts as an error."""
 SHOWN = 4
+SPIKE_SECONDS = 0.5
+"""Length of the intervals in which spikes are asked for."""
+SPIKE_UNITS = 6
+"""So many units are asked for spikes."""
 EXCEPTIONS = ("ColumnError", "InternalPathError", "UnsupportedHDF5LayoutError")
 ROWS = 4_000
 """Of each table and series so many are compared; all are read, but of lazy ones."""
@@ -115,15 +119,17 @@ def frame(found: Value) -> dict[str, Any]:
         n_rows, found = len(found), found.head(ROWS)
         columns = {}
         for name in found.columns:
-            values = [_null(one) for one in plain(found[name].to_list())]
+            values = without_nan(plain(found[name].to_list()))
             columns[name] = {"type": _type(found, name), "digest": digest(values), "first": _short(values)}
         return {"kind": type(found).__name__, "rows": n_rows, "columns": columns}
     return {"kind": type(found).__name__, "value": _short(plain(found))}
 
 
-def _null(value: Value) -> Value:
-    # pandas has NaN for what polars has as null.
-    return None if value in ("nan", "NaT") else [_null(one) for one in value] if isinstance(value, list) else value
+def without_nan(value: Value) -> Value:
+    """Return plain values with null in place of NaN: pandas has the one for what polars has as the other."""
+    if isinstance(value, list):
+        return [without_nan(one) for one in value]
+    return None if value in ("nan", "NaT") else value
 
 
 def _short(values: Value) -> Value:
@@ -144,10 +150,14 @@ def _series(series: Value) -> dict[str, Any]:
     found: dict[str, Any] = {}
     names = ("conversion", "offset", "resolution", "unit", "description", "rate", "timestamps_unit", "starting_time")
     for name in names:
-        found[name] = _or_error(lambda name=name: plain(getattr(series, name)))  # type: ignore[misc]  # bound now
+        found[name] = _or_error(lambda name=name: _value(getattr(series, name)))  # type: ignore[misc]  # bound now
     for name in ("data", "timestamps", "electrodes"):
         found[name] = _or_error(lambda name=name: _dataset(getattr(series, name)))  # type: ignore[misc]  # bound now
     return found
+
+
+def _value(one: Value) -> Value:
+    return plain(one[()] if hasattr(one, "shape") and hasattr(one, "__getitem__") else one)
 
 
 def _or_error(ask: Callable[[], Value]) -> Value:
@@ -220,15 +230,15 @@ def _described(lazynwb: Value, files: Value, _: Value) -> Value:
 
 def _spikes(lazynwb: Value, files: Value, path: Value) -> Value:
     units = lazynwb.get_df(files, "units", as_polars=True, disable_progress=True)
-    bounds = {"first": (pl.col("start_time"), pl.col("start_time") + 0.5)}
-    options = {"disable_progress": True, "as_polars": True, **(path or {})}
-    found = lazynwb.get_spike_times_in_intervals(units.head(6), bounds, **options)
+    bounds = {"first": (pl.col("start_time"), pl.col("start_time") + SPIKE_SECONDS)}
+    options = {"disable_progress": True, "as_polars": True, "use_process_pool": False, **path["options"]}
+    found = lazynwb.get_spike_times_in_intervals(units.head(SPIKE_UNITS), bounds, path["table"], **options)
     keys = ["_nwb_path", "_units_table_index", "_intervals_table_index"]
     return frame(found.sort(keys))
 
 
-def _observed(lazynwb: Value, files: Value, _: Value) -> Value:
-    trials = lazynwb.get_df(files, "trials", as_polars=True, disable_progress=True)
+def _observed(lazynwb: Value, files: Value, path: Value) -> Value:
+    trials = lazynwb.get_df(files, path["table"], exact_path=True, as_polars=True, disable_progress=True)
     units = lazynwb.get_df(files, "units", as_polars=True, disable_progress=True).head(4)
     units = lazynwb.merge_array_column(units, "obs_intervals")
     pairs = trials.select("start_time", "stop_time", "_nwb_path").join(
@@ -236,6 +246,31 @@ def _observed(lazynwb: Value, files: Value, _: Value) -> Value:
     )
     found = lazynwb.insert_is_observed(pairs, units)
     return frame(found.sort("_units_table_index", "start_time"))
+
+
+def archive() -> dict[str, Any]:
+    """Return where the archive's API is, and the ids of its assets."""
+    found: dict[str, Any] = json.loads(os.environ["SIDE_DANDI"])
+    return found
+
+
+def _dandi(lazynwb: Value, _: Value, path: Value) -> Value:
+    """Ask for sources, and read what they are: URLs are not compared, for each has its own kind."""
+    options, assets = dict(path["options"]), archive()["assets"]
+    if "asset_ids" in options:
+        options["asset_ids"] = [assets[number] for number in options["asset_ids"]]
+    if "smallest" in options:
+        limit = options.pop("smallest")
+        options["asset_filter"] = lambda asset: asset["size"] >= limit
+    found = lazynwb.get_dandi_sources(path["dandiset"], **options)
+    read = [plain(lazynwb.FileAccessor(one)["identifier"][()]) for one in found]
+    metadata = lazynwb.get_metadata_df(found[:2], disable_progress=True, as_polars=True)
+    return {"n": len(found), "identifiers": read, "metadata": plain(metadata["identifier"].to_list())}
+
+
+def _dandi_asset(lazynwb: Value, _: Value, path: Value) -> Value:
+    file = lazynwb.from_dandi_asset(path["dandiset"], archive()["assets"][path["asset"]], **path["options"])
+    return {"names": sorted(file), "scalar": plain(file["identifier"][()]), "general": sorted(file["/general"].keys())}
 
 
 def _merged(lazynwb: Value, files: Value, path: Value) -> Value:
@@ -319,5 +354,7 @@ CALLS: dict[str, Callable[[Value, Value, Value], Value]] = {
     "insert_is_observed": _observed,
     "get_spike_times_in_intervals": _spikes,
     "small": _small,
+    "get_dandi_sources": _dandi,
+    "from_dandi_asset": _dandi_asset,
 }
 """Function -> how it is called: of a module, with one file or several, and a path or options."""

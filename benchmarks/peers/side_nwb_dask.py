@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from importlib.metadata import version
 
-from benchmarks.peers.side_contest import serve
+import nwb_dask
+from benchmarks.peers.side_contest import archive, serve
 from nwb_dask.compat import lazynwb
 
 if __name__ == "__main__":
-    serve(lazynwb, {name: version(name) for name in ("polars", "pandas", "h5py")})
+    with nwb_dask.options(dandi_api=archive()["api"]):
+        serve(lazynwb, {name: version(name) for name in ("polars", "pandas", "h5py")})

@@ -282,11 +282,13 @@ class DandiServer:
         asset, dandiset = self._assets[asset_id]
         if refusal := self._refusal(request, dandiset):
             return refusal
+        link = "" if asset.is_zarr else self.storage.signed_url(asset.blob, seconds=self.link_seconds)
         if what != "download":
-            return _json({**_row(asset), "metadata": {"path": asset.path}})
+            # Readers know the bucket by the "s3" in its name, which is a user's here.
+            places = [f"{self.api_url}/assets/{asset_id}/download/", link.replace("://", "://s3@", 1)]
+            return _json({**_row(asset), "contentUrl": places, "metadata": {"path": asset.path}})
         if asset.is_zarr:
             return _detail(HTTPStatus.BAD_REQUEST, "Unable to provide download link for zarr assets.")
-        link = self.storage.signed_url(asset.blob, seconds=self.link_seconds)
         return Answer(HTTPStatus.FOUND, {"Location": link})
 
 

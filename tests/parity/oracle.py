@@ -128,7 +128,7 @@ def read_file(path: Path) -> tuple[Table, ...]:
     with h5py.File(path, "r") as file:
         types = Types.cached(file)
         found = [_read(file, found_path, kind) for found_path, kind in _walk(file, types)]
-        found += [_read_group(file, name) for name in ONE_ROW if _exists(file, name)]
+        found += [read_group(file, name) for name in ONE_ROW if _exists(file, name)]
     return tuple(sorted(found, key=lambda table: table.path))
 
 
@@ -348,7 +348,8 @@ def _read_compound(file: h5py.File, path: str) -> Table:
     return Table(path, "compound", shape_of(values)[0], columns)
 
 
-def _read_group(file: h5py.File, path: str) -> Table:
+def read_group(file: h5py.File, path: str) -> Table:
+    """Return a group as the one row of its datasets."""
     if path != "/" and isinstance(file.get(path, getlink=True), h5py.ExternalLink):
         return Table(path, "group", 1, (), left_out="the group is an external link")
     group = file[path]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -275,7 +275,24 @@ def _spikes(question: Question) -> Value:
     }
     if observed and not options.get("keep_only_necessary_cols"):
         columns["is_observed"] = column_of(pl.Series(observed, dtype=pl.Boolean))
-    return Part(rows=len(cells), columns=Part(columns))
+    if not options.get("keep_only_necessary_cols"):
+        columns |= _joined(trials[rows], units.head(SPIKE_UNITS), columns)
+    columns["_nwb_path"] = column_of(pl.Series([question.files[0]] * len(cells), dtype=pl.String))
+    return Part(rows=len(cells), columns=Part(columns), kind="DataFrame")
+
+
+def _joined(trials: pl.DataFrame, units: pl.DataFrame, taken: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the columns of intervals and units, in the rows of all their pairs."""
+    pairs = units.select(pl.int_range(pl.len()).alias("unit")).join(
+        trials.select(pl.int_range(pl.len()).alias("row")), how="cross", maintain_order="left_right"
+    )
+    found: dict[str, Value] = {}
+    for frame, key in ((trials, "row"), (units, "unit")):
+        for name, dtype in frame.drop(PLACES).schema.items():
+            if not dtype.is_nested() or isinstance(dtype, pl.Struct):
+                shown = f"{name}_right" if name in found or name in taken else name
+                found[shown] = column_of(frame[name].gather(pairs[key]))
+    return found
 
 
 def _is_observed(units: pl.DataFrame, unit: int, start: float, stop: float) -> bool:

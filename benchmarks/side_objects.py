@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import h5py
@@ -89,6 +90,7 @@ def _is_index(file: h5py.File, one: Value) -> bool:
     return str(file[target].name).rpartition("/")[0] == str(one.name).rpartition("/")[0]
 
 
+@lru_cache(maxsize=8192)
 def is_behind_soft_link(path: str, where: str) -> bool:
     """Tell whether a path goes through a link that is no hard link."""
     with h5py.File(path) as file:
@@ -100,6 +102,7 @@ def is_behind_soft_link(path: str, where: str) -> bool:
     return False
 
 
+@lru_cache(maxsize=8192)
 def info_of(path: str, where: str) -> Value:
     """Return what `get_internal_path_info` says of a path; `ABSENT` where h5py has nothing."""
     with h5py.File(path) as file:
@@ -116,6 +119,7 @@ def info_of(path: str, where: str) -> Value:
         }
 
 
+@lru_cache(maxsize=8192)
 def has_type(path: str, where: str) -> bool:
     """Tell whether an object says what type it is."""
     with h5py.File(path) as file:
@@ -123,6 +127,7 @@ def has_type(path: str, where: str) -> bool:
         return one is not None and ("neurodata_type" in one.attrs or "ancestry" in one.attrs)
 
 
+@lru_cache(maxsize=8192)
 def type_of(path: str, where: str) -> str:
     """Return the type of an object."""
     with h5py.File(path) as file:
@@ -170,7 +175,15 @@ def series_of(path: str, where: str) -> Part:
             found["electrodes"] = "error: AttributeError"
         elif isinstance(electrodes, h5py.Dataset) and electrodes.dtype.kind in "iu":
             found["electrodes"] = dataset_of(electrodes)
+        elif h5py.check_ref_dtype(electrodes.dtype) is h5py.RegionReference and not electrodes.shape:
+            found["electrodes"] = {"shape": [], "type": "|O", "values": digest(_rows(file, electrodes[()]))}
     return found
+
+
+def _rows(file: h5py.File, region: h5py.RegionReference) -> list[int]:
+    """Return the rows that a region reference to a table selects."""
+    blocks = h5py.h5r.get_region(region, file[region].id).get_select_hyper_blocklist()
+    return [row for first, last in blocks.tolist() for row in range(first[0], last[0] + 1)]
 
 
 def _single(value: Value) -> Value:
@@ -358,6 +371,7 @@ def looked_up(question: Question, where: tuple[str, ...]) -> Value:
     return info.get(where[1], UNKNOWN)
 
 
+@lru_cache(maxsize=8192)
 def is_listed_path(file: str, path: str) -> bool:
     """Tell whether a path is of a table, a series or another object that has a type, and no link to one."""
     if is_behind_soft_link(file, path):

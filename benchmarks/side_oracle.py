@@ -74,6 +74,7 @@ def table_of(path: str, table: str) -> Table | None:
         return read_group(file, table) if isinstance(file.get(table), h5py.Group) else None
 
 
+@lru_cache(maxsize=16)
 def frame_of(path: str, table: str) -> pl.DataFrame | None:
     """Return a table of one file, in memory; None where there is none, or h5py reads a part of it only."""
     found = table_of(path, table)

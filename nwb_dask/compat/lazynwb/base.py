@@ -332,7 +332,7 @@ def get_metadata_df(
 def _series_at(source: str, search_term: str, *, exact_path: bool) -> str | None:
     """Return the path of the series that a search term means; None if it means something else, or nothing."""
     path = absolute_path(search_term)
-    info = get_internal_path_info(source)
+    info = get_internal_path_info(source, include_table_columns=True)
     if path in info and info[path]["is_timeseries"]:
         return path
     try:

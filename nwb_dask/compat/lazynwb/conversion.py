@@ -95,7 +95,9 @@ def convert_nwb_tables(
             where.mkdir(exist_ok=True)
             target = where / f"{names[table]}{_WRITERS[kind][1]}"
             try:
-                frame = scan_nwb(sources, table, exclude_array_columns=exclude_array_columns).collect()
+                frame = scan_nwb(
+                    sources, table, ignore_errors=ignore_errors, exclude_array_columns=exclude_array_columns
+                ).collect()
                 if frame.height:
                     _write(frame, target, _WRITERS[kind][0], write_kwargs)
                     written[key] = target

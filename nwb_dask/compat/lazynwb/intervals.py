@@ -167,12 +167,12 @@ class _How:
             wanted = trials.select(start=bounds[0], stop=bounds[1]).cast(pl.Float64).to_numpy()
             rows = [self._one(one, span, start) for one in times for span, start in zip(wanted, starts, strict=True)]
             columns[name] = pl.Series(name, rows, dtype=pl.Int64 if self.as_counts else pl.List(pl.Float64))
-        index = units[TABLE_INDEX].to_numpy()
+        of_units = np.repeat(np.arange(n_units), n_trials)
         return pl.DataFrame(
             {
-                _UNITS: np.repeat(index, n_trials),
-                _INTERVALS: np.tile(trials[_INTERVALS].to_numpy(), n_units),
-                NWB_PATH: np.repeat(units[NWB_PATH].to_numpy(), n_trials),
+                _UNITS: units[TABLE_INDEX].gather(of_units),
+                _INTERVALS: trials[_INTERVALS].gather(np.tile(np.arange(n_trials), n_units)),
+                NWB_PATH: units[NWB_PATH].gather(of_units),
                 **columns,
             }
         )

@@ -12,7 +12,7 @@ from nwb_dask.adapters.polars_frame import scan_nwb as scan_tables
 from nwb_dask.compat.lazynwb.settings import configured
 from nwb_dask.compat.lazynwb.sources import Sources, as_sources
 from nwb_dask.compat.lazynwb.utils import absolute_path
-from nwb_dask.errors import PathNotFoundError, SchemaConflictError
+from nwb_dask.errors import PathNotFoundError, SchemaConflictError, UnsupportedLayoutError
 from nwb_dask.model import NWB_PATH, PATH_COLUMNS, TABLE_INDEX, TABLE_PATH
 from nwb_dask.read import warn_user
 
@@ -126,17 +126,19 @@ def table_frame(
 ) -> pl.LazyFrame:
     """Return the rows of a table as `nwb_dask.scan_nwb` has them; those of ``/general`` with fields of the root.
 
-    Columns that are text in some files and not in others are text in all, with a warning.
+    Columns that are text in some files and not in others are text in all, with a warning. With `ignore_errors` files
+    whose table cannot be opened, for it is in another file, are left out with one.
     """
     overrides = {name: _arrow_type(dtype) for name, dtype in (types or {}).items() if _is_flat(dtype)}
 
     def scan(one: str) -> pl.LazyFrame:
         as_text: dict[str, pa.DataType] = {}
+        left = list(sources)
         while True:
             try:
                 with configured() as storage_options:
                     frame = scan_tables(
-                        list(sources),
+                        left,
                         one,
                         storage_options=storage_options,
                         schema_overrides={n: t for n, t in (as_text | overrides).items() if n not in PATH_COLUMNS},
@@ -147,6 +149,13 @@ def table_frame(
                 if error.path is None or error.path in as_text | overrides:
                     raise
                 as_text[error.path] = pa.string()
+                continue
+            except UnsupportedLayoutError as error:
+                kept = [source for source in left if source != error.url]
+                if not ignore_errors or not kept or len(kept) == len(left):
+                    raise
+                warn_user(f"{error.url} is left out: {error}")
+                left = kept
                 continue
             if as_text:
                 warn_user(

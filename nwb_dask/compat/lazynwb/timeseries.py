@@ -235,8 +235,11 @@ def get_timeseries(
 
 
 def find_series(nwb_path: PathLike, part: str) -> list[str]:
-    """Return the paths of all series that have `part` in their path, in the order of the file."""
-    info = get_internal_path_info(nwb_path)
+    """Return the paths of all series that have `part` in their path, in the order of the file.
+
+    Those inside tables are among them, such as images that a PlaneSegmentation refers to.
+    """
+    info = get_internal_path_info(nwb_path, include_table_columns=True)
     return [path for path, facts in info.items() if facts["is_timeseries"] and part in path]
 
 

@@ -51,6 +51,8 @@ class Asker:
         self._environment = environment
         self._stack = ExitStack()
         self._running: Contestant | None = None
+        self.n_kept = 0
+        """Parts whose answers an earlier run has kept."""
         self._folder = WORK / program.title
         self._folder.mkdir(parents=True, exist_ok=True)
 
@@ -63,6 +65,7 @@ class Asker:
         key = json.dumps([_sources(self.program), *(one.request() for one in asked)])
         kept = self._folder / f"{hashlib.sha256((name + key).encode()).hexdigest()[:24]}.json"
         if kept.exists():
+            self.n_kept += 1
             found: list[Answer] = json.loads(kept.read_text(encoding="utf-8"))
             return found
         found = [self._one(question) for question in asked]
@@ -101,12 +104,13 @@ def archive() -> Iterator[dict[str, str]]:
         yield {"SIDE_DANDI": json.dumps({"api": server.api_url, "assets": assets})}
 
 
-def ask_both(parts: Parts) -> list[list[list[Answer]]]:
-    """Return the answers of both programs, which are asked at the same time."""
+def ask_both(parts: Parts) -> tuple[list[list[list[Answer]]], int]:
+    """Return the answers of both programs, which are asked at the same time, and how many parts were kept."""
     ensure_environment("lazynwb")
     with archive() as variables, ThreadPoolExecutor(len(PROGRAMS)) as pool:
         cache = {"LAZYNWB_CATALOG_CACHE_PATH": os.fspath(WORK / "catalog.sqlite"), "PYTHONWARNINGS": "ignore"}
-        return list(pool.map(lambda program: Asker(program, cache | variables).answers(parts), PROGRAMS))
+        askers = [Asker(program, cache | variables) for program in PROGRAMS]
+        return list(pool.map(lambda one: one.answers(parts), askers)), max(one.n_kept for one in askers)
 
 
 def judge_part(part: tuple[Sequence[Question], Sequence[Answer], Sequence[Answer]]) -> list[Judgement]:
@@ -123,7 +127,7 @@ def main() -> None:
         shutil.rmtree(WORK, ignore_errors=True)
     started = time.perf_counter()
     parts = list(questions(limit=arguments.files))
-    ours, theirs = ask_both(parts)
+    (ours, theirs), n_kept = ask_both(parts)
     asked_seconds = time.perf_counter() - started
     with ProcessPoolExecutor(2) as pool:
         judged = list(pool.map(judge_part, zip([asked for _, asked in parts], ours, theirs, strict=True)))
@@ -135,7 +139,8 @@ def main() -> None:
         "rows compared": 4000,
         "versions": "lazynwb 1.0.0",
         "machine": ", ".join(str(value) for value in describe_machine().values()),
-        "seconds": f"{asked_seconds:.0f} to ask, {time.perf_counter() - started - asked_seconds:.0f} to judge",
+        "seconds to ask": f"{asked_seconds:.0f} ({n_kept} of {len(parts)} parts kept from an earlier run)",
+        "seconds to judge": f"{time.perf_counter() - started - asked_seconds:.0f}",
     }
     report = render(tabulate(pairs), facts)
     if arguments.files is None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from tempfile import gettempdir
 
 from benchmarks.side_questions import DATA, Question
 from benchmarks.side_verdicts import WORST, Difference, Judgement
@@ -145,4 +147,5 @@ def details(pairs: Sequence[tuple[Question, Judgement]]) -> list[dict[str, objec
 
 
 def _bare(text: str) -> str:
-    return text.replace(f"{DATA}/real/", "").replace(f"{DATA}/", "")
+    bare = text.replace(f"{DATA}/real/", "").replace(f"{DATA}/", "")
+    return re.sub(rf"{re.escape(gettempdir())}/tmp\w+", "<folder>", bare)

@@ -90,12 +90,19 @@ def session_names(files: Sequence[str]) -> tuple[str, ...]:
     while clashing := _clashing(files, parts, depths):
         for name in clashing:
             depths[name] += 1
-    seen: dict[str, int] = {}
+    labels = [_label(those, depths[name]) for name, those in zip(files, parts, strict=True)]
+    # A file may be called as another that is given twice would be.
+    taken = set(labels)
+    copies: dict[str, int] = {}
     found = []
-    for name, those in zip(files, parts, strict=True):
-        label = _label(those, depths[name])
-        seen[label] = seen.get(label, 0) + 1
-        found.append(label if seen[label] == 1 else f"{label}~{seen[label]}")
+    for label in labels:
+        name = label
+        while label in copies and name in taken:
+            copies[label] += 1
+            name = f"{label}~{copies[label]}"
+        copies.setdefault(label, 1)
+        taken.add(name)
+        found.append(name)
     return tuple(found)
 
 

@@ -68,6 +68,11 @@ def test_a_file_that_is_given_twice_is_two_sessions() -> None:
     assert session_names(["/a/x.nwb", "/a/x.nwb"]) == ("x", "x~2")
 
 
+def test_a_file_that_is_given_twice_takes_no_other_files_name() -> None:
+    assert session_names(["/a/x.nwb", "/a/x.nwb", "/a/x~2.nwb", "/a/x.nwb"]) == ("x", "x~3", "x~2", "x~4")
+    assert session_names(["/a/x~2.nwb", "/a/x.nwb", "/a/x.nwb"]) == ("x~2", "x", "x~3")
+
+
 def test_no_session_is_taken_for_a_number_or_a_date_by_readers_of_partitions() -> None:
     assert session_names(["/a/001.nwb", "/a/2024-01-01.nwb", "/a/nan.nwb", "/a/true.nwb", "/a/nancy.nwb"]) == (
         "nwb-001",

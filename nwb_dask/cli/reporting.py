@@ -71,6 +71,8 @@ class Reporter:
                 warnings.resetwarnings()
                 for category in _QUIET:
                     warnings.simplefilter("ignore", category)
+            # They make the answer partial, whatever Python is told of warnings.
+            warnings.simplefilter("always", SkippedFilesWarning)
             warnings.showwarning = self._show
             yield
 

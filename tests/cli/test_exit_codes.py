@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+import warnings
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -118,6 +121,18 @@ def test_warnings_leave_stdout_to_the_data(run: Run, sessions: list[Path], bad: 
     assert (warning["level"], str(bad) in warning["message"]) == ("warning", True)
     plain = run("info", *sessions, bad, "--errors", "skip").stderr
     assert plain.count("warning: 1 of 3 files are left out") == 1
+
+
+@pytest.mark.parametrize("told", ["ignore", "error"])
+def test_an_answer_without_some_files_is_partial_whatever_python_is_told_of_warnings(
+    run: Run, sessions: list[Path], bad: Path, monkeypatch: pytest.MonkeyPatch, told: Literal["ignore", "error"]
+) -> None:
+    monkeypatch.setattr(sys, "warnoptions", [told])
+    with warnings.catch_warnings():
+        warnings.simplefilter(told)
+        result = run("tables", *sessions, bad, "--errors", "skip")
+    assert result.exit_code == 4
+    assert result.stderr.count("warning: 1 of 3 files are left out") == 1
 
 
 def test_a_refused_file_shows_no_signature(run: Run, sessions: list[Path]) -> None:

@@ -23,7 +23,7 @@ from nwb_dask.conversion.planning import (
 from nwb_dask.conversion.progress import progress_bar
 from nwb_dask.conversion.report import Conversion
 from nwb_dask.conversion.staging import Staging, recover, staging
-from nwb_dask.conversion.target import local_target, refuse_contents, refuse_sources
+from nwb_dask.conversion.target import local_target, refuse_contents, refuse_sources, writing_to
 from nwb_dask.errors import MalformedFileError, display_url
 from nwb_dask.model import parse_type
 from nwb_dask.read import check_choice, warn_skipped
@@ -111,12 +111,12 @@ def convert(
     Raises
     ------
     OutputError
-        If `out` is not empty and may not be replaced, is no local folder, holds a source, or if an unfinished
-        conversion asked for something else.
+        If `out` is not empty and may not be replaced, is no local folder, holds a source, cannot be written (a full
+        disk), or if an unfinished conversion asked for something else.
     FormatError
         If the format cannot hold a value, naming table and column.
     PathNotFoundError
-        If no file has a table of `tables`.
+        If no file has a table of `tables`, or a column of `schema_overrides`.
     SchemaConflictError
         If files disagree about a column.
     MalformedFileError, UnsupportedLayoutError, SourceUnavailableError
@@ -187,7 +187,8 @@ def convert(
         "errors": errors,
     }
     request = _Request(target, named, access, format, layout or "hive", choice, asked, overwrite, resume, progress)
-    recover(target)
+    with writing_to(target):
+        recover(target)
     return _run(request)
 
 
@@ -206,7 +207,8 @@ def _run(request: _Request) -> Conversion:
         ordered = tuple((one.name, skipped[one.name]) for one in request.named if one.name in skipped)
         contents = Contents(request.asked, plan.key, plan.sources, plan.tables, ordered, inventory.left_out)
         try:
-            found = _write(request, plan, contents)
+            with writing_to(request.out):
+                found = _write(request, plan, contents)
         except UnreadableFileError as error:
             culprit = error.url
             if not request.choice.skip or culprit not in {one.name for one in kept}:

@@ -114,6 +114,7 @@ def take_inventory(named: Sequence[Named], access: Access, choice: Choice) -> In
         tables.append(_metadata(kept, found, choice))
     unifier = _Unifier(kept, found, choice, access, left_out)
     tables += [unifier.rows(path) for path in sorted({path for one in found for path in one.tables})]
+    _check_overrides(choice, tables, kept)
     others = {path: reason for one in found for path, reason in one.others.items()}
     left_out += [LeftOut(path, others[path]) for path in sorted(others)]
     series = tuple(sorted({(path, number) for number, one in enumerate(found) for path in one.series}))
@@ -191,6 +192,19 @@ def _check_asked(choice: Choice, found: Sequence[Found], named: Sequence[Named])
         reasons = [f"; {path}: {reason}" for one in found for path, reason in one.others.items()]
         message = f"nothing to convert: no {what} in {where} that is not left out{''.join(reasons[:1])}"
         raise PathNotFoundError(message, url=named[0].name)
+
+
+def _check_overrides(choice: Choice, tables: Sequence[Rows], named: Sequence[Named]) -> None:
+    """Raise for a type of a column that no file has, unless it is of a table that is not wanted."""
+    there = {join(rows.path, name) for rows in tables if isinstance(rows, StoredRows) for name in rows.schema.names}
+    for path in choice.overrides:
+        table = path.rpartition("/")[0] or "/"
+        is_wanted = choice.tables is None or any(_matches(table, one) for one in choice.tables)
+        if path not in there and is_wanted and not choice.excludes(path) and not choice.excludes(table):
+            where = named[0].name if len(named) == 1 else f"{len(named)} files"
+            hint = "the path of a column is wanted, such as '/units/quality'"
+            message = f"schema_overrides: no column {path!r} in {where} is converted; {hint}"
+            raise PathNotFoundError(message, path=path)
 
 
 def _metadata(named: Sequence[Named], found: Sequence[Found], choice: Choice) -> MetadataRows:

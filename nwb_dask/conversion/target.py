@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nwb_dask.conversion.manifest import foreign_files, read_manifest
-from nwb_dask.errors import OutputError, display_url
+from nwb_dask.errors import NWBDaskError, OutputError, display_url
 from nwb_dask.storage import Named
 from nwb_dask.storage.urls import local_path, scheme
 
@@ -34,6 +35,18 @@ def local_target(out: object) -> Path:
     if path == path.parent:
         raise OutputError(f"{path} is the root of the file system; name a folder in it", url=str(path))
     return path
+
+
+@contextmanager
+def writing_to(out: Path) -> Iterator[None]:
+    """Say of what the system refuses inside the block that it is the output which cannot be written."""
+    try:
+        yield
+    except NWBDaskError:
+        raise
+    except OSError as error:
+        message = f"{out} cannot be written: {error.strerror or error}; what is finished is kept for the same call"
+        raise OutputError(message, url=str(out)) from error
 
 
 def refuse_sources(out: Path, sources: Iterable[Named]) -> None:

@@ -133,6 +133,17 @@ def test_files_that_disagree_are_an_error_that_says_how_to_go_on(tmp_path: Path)
     assert pd.read_parquet(tmp_path / "text" / "processing.x.table.parquet")["value"].tolist() == ["0", "1", "x", "y"]
 
 
+@pytest.mark.parametrize("path", ["value", "/processing/x/table/valeu", "/processing/x/other/value"])
+def test_a_type_of_a_column_that_no_file_has_is_an_error(tmp_path: Path, path: str) -> None:
+    with new_file(tmp_path / "a.nwb") as file:
+        add_table(file, "processing/x/table", {"value": np.arange(2)})
+    with pytest.raises(PathNotFoundError, match=f"schema_overrides: no column '{path}'"):
+        convert(tmp_path / "a.nwb", tmp_path / "out", schema_overrides={path: "string"})
+    convert(
+        tmp_path / "a.nwb", tmp_path / "out", tables="/processing/*/*", schema_overrides={"/units/quality": "string"}
+    )
+
+
 def test_columns_that_cannot_be_read_are_an_error_or_listed(tmp_path: Path) -> None:
     write_broken_links(tmp_path / "a.nwb")
     with pytest.raises(UnsupportedLayoutError, match="exclude='/processing/links/broken/"):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import resource
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import nwb_dask
 from nwb_dask import OutputError
 from nwb_dask.conversion import convert
+from nwb_dask.conversion.planning import Format
 from nwb_dask.conversion.staging import Staging, staging
 from nwb_dask.testing.files import write_session
+from nwb_dask.testing.odd_columns import add_series, add_table, new_file
 
 TRIALS = "/intervals/trials"
 
@@ -189,6 +194,30 @@ def test_places_that_cannot_be_written_to_are_refused(
     with pytest.raises(OutputError, match=message) as caught:
         convert(sessions, out)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("format_", ["parquet", "csv", "excel"])
+def test_a_full_disk_says_so_and_the_next_run_goes_on(tmp_path: Path, format_: Format) -> None:
+    with new_file(tmp_path / "a.nwb") as file:
+        add_table(file, "processing/x/table", {"values": np.random.default_rng(0).random(20_000)})
+        values = np.random.default_rng(1).random(20_000)
+        add_series(file, "acquisition/series", data=values, starting_time=(0.0, 10.0))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"out cannot be written: .*File too large"):
+            convert(tmp_path / "a.nwb", tmp_path / "out", format=format_)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    gc.collect()
+    assert not (tmp_path / "out").exists()
+    assert convert(tmp_path / "a.nwb", tmp_path / "out", format=format_).rows >= 20_000
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nwb", "out"]
+
+
+def test_a_name_that_the_system_refuses_is_no_place(tmp_path: Path, sessions: list[Path]) -> None:
+    with pytest.raises(OutputError, match="cannot be written: File name too long"):
+        convert(sessions, tmp_path / ("x" * 250))
 
 
 def test_an_empty_folder_is_written_to(tmp_path: Path, sessions: list[Path]) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import math
+import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import xlsxwriter
+import xlsxwriter.exceptions
 from xlsxwriter.worksheet import Worksheet
 
 from nwb_dask.conversion.names import encode_path, told_apart
@@ -33,6 +37,21 @@ class _ExactSheet(Worksheet):  # type: ignore[misc]  # it has no types
     def _xml_number_element(self, number: float, attributes: Sequence[tuple[str, object]] = ()) -> None:
         listed = "".join(f' {key}="{value}"' for key, value in attributes)
         self.fh.write(f"<c{listed}><v>{number!r}</v></c>")
+
+
+class _SilencedFile(io.FileIO):
+    """Takes everything once the disk has refused something: a `ZipFile` that is thrown away tries again, loudly."""
+
+    _is_refused = False
+
+    def write(self, data: Any) -> int:  # noqa: ANN401  # a buffer
+        if self._is_refused:
+            return len(data)
+        try:
+            return super().write(data) or 0
+        except OSError:
+            self._is_refused = True
+            raise
 
 
 def sheet_names(paths: Iterable[str]) -> dict[str, str]:
@@ -64,13 +83,26 @@ def write_workbook(path: Path, scratch: Path, sheets: Sequence[tuple[str, str, p
     options = {"constant_memory": True, "tmpdir": str(scratch), "strings_to_numbers": False}
     rows = 0
     # The file object is ours: xlsxwriter asks for a name and replaces what is there.
-    with path.open("xb") as file, xlsxwriter.Workbook(file, options) as book:
+    with io.BufferedWriter(_SilencedFile(path, "x")) as file, _refusals(), xlsxwriter.Workbook(file, options) as book:
         # The day on which ECMA-376 came out; a file tells nothing of the day on which it was made.
         book.set_properties({"created": datetime(2006, 12, 7, tzinfo=UTC)})
         for name, table, schema, batches in sheets:
             sheet = book.add_worksheet(name, worksheet_class=_ExactSheet)
             rows += _write_sheet(sheet, table, schema, batches)
     return rows
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise the error of the system where xlsxwriter puts one of its own in its place."""
+    try:
+        yield
+    except xlsxwriter.exceptions.FileCreateError as error:
+        cause = error.args[0] if error.args else None
+        for one in (error, cause):
+            # Lets go of the `ZipFile` while its file is open.
+            traceback.clear_frames(one.__traceback__ if isinstance(one, BaseException) else None)
+        raise (cause if isinstance(cause, OSError) else OSError(str(error))) from None
 
 
 def _write_sheet(sheet: Any, table: str, schema: pa.Schema, batches: Iterator[pa.Table]) -> int:  # noqa: ANN401  # xlsxwriter has no types

@@ -37,7 +37,8 @@ EngineName: TypeAlias = Literal["auto", "http", "obstore", "fsspec", "s3fs", "re
 that fsspec knows. Local files are read with ``pread`` in any case."""
 
 _PREFIX = "NWB_DASK_"
-_API = re.compile(r"https?://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:/[^@?#\s]*)?")
+_LAST_PORT = 65_535
+_API = re.compile(r"https?://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d{1,5}))?(?:/[^@?#\s]*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,8 @@ def _check_api(name: str, value: object) -> None:
     if not isinstance(value, str):
         raise TypeError(f"{name} is not the URL of an API")
     # No value is shown: there may be a password in it.
-    if not _API.fullmatch(value):
+    match = _API.fullmatch(value)
+    if match is None or int(match["port"] or 0) > _LAST_PORT:
         raise ValueError(f"{name} is not the URL of an API: https://api.example.org/api")
 
 

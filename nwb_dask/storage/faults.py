@@ -105,7 +105,7 @@ def _way_in(failure: Failure, name: str, *, lost_secrets: bool, had_access: bool
         variable = key_variable(archive)
         return (
             f"it is embargoed, or the key is not valid or not one of its owners'; set {variable} in the environment, "
-            "or storage_options={'dandi_api_key': ...}"
+            "or storage_options={'dandi_api_key': ...}, and no key at all for what is open to everybody"
         )
     if had_access:
         return "it could be read before, so the link or the credentials have expired; get new ones"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import pickle
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -130,8 +131,9 @@ def test_an_archive_that_is_not_known_needs_its_api(dandi: DandiServer, monkeypa
     )
     with nwb_dask.options(dandi_api=dandi.api_url):
         assert len(nwb_dask.sources("dandi://lab/000363")) == 4
-    with pytest.raises(ValueError, match="not the URL of an API"):
-        nwb_dask.sources("dandi://lab/000363", storage_options={"dandi_api": "https://me:hush@lab.org/api"})
+    for wrong in ("https://me:hush@lab.org/api", "https://lab.org:65536/api"):
+        with pytest.raises(ValueError, match="not the URL of an API"):
+            nwb_dask.read_table(f"dandi://lab/assets/{uuid4()}", "/units", storage_options={"dandi_api": wrong})
 
 
 def test_embargoed_assets_are_listed_with_the_key_only(dandi: DandiServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,6 +65,52 @@ def columns_option(command: _Command) -> _Command:
     )(command)
 
 
+def types_option(command: _Command) -> _Command:
+    """Add ``--type COLUMN=TYPE``, which the command gets as `types`: name or path of each column, and its type."""
+    return click.option(
+        "--type",
+        "types",
+        multiple=True,
+        metavar="COLUMN=TYPE",
+        callback=_types,
+        help="Type of a column where files disagree, by its name or path: /units/quality=string; may be repeated.",
+    )(command)
+
+
+def types_of_table(types: Mapping[str, str], table: str) -> dict[str, str]:
+    """Return the types by the names of the columns of one table.
+
+    Raises
+    ------
+    click.UsageError
+        If a path is one of another table.
+    """
+    found = {}
+    for path, kind in types.items():
+        above, slash, name = path.rpartition("/")
+        if slash and above.strip("/") != table.strip("/"):
+            raise click.UsageError(f"--type {path}={kind}: that is no column of {table}")
+        found[name] = kind
+    return found
+
+
+def types_of_tables(types: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the types by the paths of tables, then by the names of columns.
+
+    Raises
+    ------
+    click.UsageError
+        If a column has no path.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for path, kind in types.items():
+        table, _, name = path.rpartition("/")
+        if not path.startswith("/"):
+            raise click.UsageError(f"--type {path}={kind}: in a query the path of the column is wanted, /units/quality")
+        found.setdefault(table or "/", {})[name] = kind
+    return found
+
+
 def source_options(command: _Command) -> _Command:
     """Add the options of reaching files, which the command gets as `reach`; ``--engine`` holds while it runs."""
 
@@ -147,6 +193,22 @@ def _names(_: click.Context, __: click.Parameter, value: Iterable[str]) -> list[
     return list(dict.fromkeys(names)) or None
 
 
+def _types(_: click.Context, parameter: click.Parameter, value: Iterable[str]) -> dict[str, str]:
+    from nwb_dask.model import parse_type  # noqa: PLC0415  # not for --help
+
+    found: dict[str, str] = {}
+    for one in value:
+        path, equals, kind = one.rpartition("=")
+        if not (path and equals):
+            raise click.BadParameter(f"COLUMN=TYPE is wanted, and {one!r} is not that", param=parameter)
+        try:
+            parse_type(kind)
+        except (TypeError, ValueError) as error:
+            raise click.BadParameter(str(error), param=parameter) from None
+        found[path] = kind
+    return found
+
+
 def _storage_options(_: click.Context, parameter: click.Parameter, value: Iterable[str]) -> dict[str, object]:
     """Return the options by name. No message shows a value, which may be secret."""
     found: dict[str, object] = {}
@@ -190,6 +252,9 @@ def _format_of(out: Path | None) -> Format:
 
 def _check_output(output: OutputOptions) -> None:
     if output.path is None:
+        # The type of `sys.stdout` hides that it may be closed.
+        if getattr(sys, "stdout", None) is None:
+            raise click.UsageError("standard output is closed; give -o FILE")
         if output.is_forced:
             raise click.UsageError("--force replaces the file of -o, and none is given")
         if output.format == "parquet" and sys.stdout.isatty():

@@ -99,11 +99,19 @@ _HINTS: Mapping[str, str] = MappingProxyType(
         "source_not_found": "`nwb-dask ls SOURCE` lists the files that a source means",
         "source_access": "credentials come from the environment or from --storage-option",
         "source_unavailable": "`nwb-dask doctor SOURCE` tries to reach it",
-        "output": "`--overwrite` replaces what an earlier conversion wrote",
         "query": "`SHOW TABLES` lists the names; a path is written in double quotes",
         "internal": "`--traceback` shows where it happened",
     }
 )
+_SPELLINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "overwrite=True replaces": "`--overwrite` replaces what an earlier conversion wrote",
+        "resume=False": "`--no-resume` starts anew",
+        "schema_overrides": "`--type` says the type of a column: see --help",
+        "it out with exclude=": "`--exclude PATH` leaves it out",
+    }
+)
+"""What messages say in Python -> how the command line says it."""
 _URL_SECRETS = (
     (re.compile(r"(://)[^/\s?#@'\"]*@"), r"\1"),
     (re.compile(r"([A-Za-z][\w+.-]*://[^\s?'\"]*)\?[^\s'\"]*"), r"\1"),
@@ -136,7 +144,9 @@ def describe_failure(error: BaseException) -> Failure:
     """Return what `error` means to who called the command."""
     if isinstance(error, NWBDaskError):
         code = next(filter(CODES.__contains__, map(_code_of, type(error).__mro__)), "input")
-        return Failure(code, _with_notes(str(error), error), error.url, error.path, _HINTS.get(code))
+        message = _with_notes(str(error), error)
+        hints = [hint for words, hint in _SPELLINGS.items() if words in message]
+        return Failure(code, message, error.url, error.path, "; ".join(hints) or _HINTS.get(code))
     if isinstance(error, CommandError):
         return Failure(error.code, str(error))
     if isinstance(error, click.UsageError):

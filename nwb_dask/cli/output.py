@@ -69,9 +69,14 @@ def write_rows(rows: pa.Table, output: OutputOptions, *, text: str | None = None
     check_rows(rows.num_rows, output)
     is_terminal = output.path is None and sys.stdout.isatty()
     if output.path is None:
-        stream = sys.stdout.buffer
-        _write(rows, output, stream, text, is_terminal=is_terminal)
-        stream.flush()
+        try:
+            _write(rows, output, sys.stdout.buffer, text, is_terminal=is_terminal)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            reason = error.strerror or error
+            raise CommandError("output_failed", f"standard output cannot be written: {reason}") from error
         return
     with _appearing(output.path, is_forced=output.is_forced) as stream:
         _write(rows, output, stream, text, is_terminal=False)

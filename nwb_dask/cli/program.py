@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, NoReturn
@@ -36,6 +37,15 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
 """Name -> what it does; each is the `command` of a module of that name."""
 
 
+@contextmanager
+def _quiet_pipes() -> Iterator[None]:
+    """Say that who reads stdout went away, for which click would end with 1, an error of ours."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise ClosedPipeError from error
+
+
 class _Program(click.Group):
     """A group that loads the module of a command when the command is called."""
 
@@ -56,12 +66,20 @@ class _Program(click.Group):
         names = [CompletionItem(name, help=text) for name, text in COMMANDS.items() if name.startswith(incomplete)]
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401  # click's own options, passed on
+    ) -> click.Context:
+        # Here --help and --version are answered.
+        with _quiet_pipes():
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
-        try:
+        with _quiet_pipes():
             return super().invoke(ctx)
-        except BrokenPipeError as error:
-            # click would end with 1, an error of ours.
-            raise ClosedPipeError from error
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # noqa: ANN401  # click's own options, passed on
         """Run a command and end the process with its exit code."""

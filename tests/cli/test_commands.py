@@ -15,6 +15,7 @@ import nwb_dask
 from nwb_dask.options import options
 from nwb_dask.testing import RangeServer
 from nwb_dask.testing.dandi import DandiServer
+from nwb_dask.testing.odd_columns import add_table, new_file
 from tests.cli.conftest import Run
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
@@ -195,6 +196,25 @@ def test_explain_of_a_query_tells_what_each_table_gives(run: Run, sessions: list
     assert run("explain", *sessions, query).stdout.startswith("read /")
     limited = read(run, "explain", *sessions, "SELECT id FROM units LIMIT 2")
     assert [(one["columns"], one["n_rows"]) for one in limited] == [(["id"], 2)]
+
+
+def test_files_that_disagree_are_read_with_a_type_that_is_told(run: Run, tmp_path: Path) -> None:
+    for name, data in (("a", np.arange(2)), ("b", ["x", "y"])):
+        with new_file(tmp_path / f"{name}.nwb") as file:
+            add_table(file, "processing/x/table", {"value": data})
+    path, table = "/processing/x/table/value", "/processing/x/table"
+    refused = run("head", tmp_path, table, "--json-errors")
+    assert json.loads(refused.stderr)["hint"] == "`--type` says the type of a column: see --help"
+    for name in ("value", path):
+        answer = json.loads(run("head", tmp_path, table, "--type", f"{name}=string", "-f", "json").stdout)
+        assert [row["value"] for row in answer] == ["0", "1", "x", "y"]
+    query = f'SELECT value FROM "{table}" ORDER BY 1 DESC'
+    told = json.loads(run("query", tmp_path, query, "--type", f"{path}=string", "-f", "json").stdout)
+    assert [row["value"] for row in told] == ["y", "x", "1", "0"]
+    schema = json.loads(run("schema", tmp_path, table, "--type", "value=string", "-f", "json").stdout)
+    assert schema[1]["type"] == "string"
+    for target in (table, query):
+        assert run("explain", tmp_path, target, "--type", f"{path}=string").exit_code == 0
 
 
 def test_metadata_has_every_field(run: Run, sessions: list[Path]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -53,6 +54,25 @@ def test_a_reader_who_leaves_early_ends_the_command_quietly(sessions: list[Path]
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(timeout=60) == 141
+
+
+@pytest.mark.parametrize(
+    ("arguments", "end", "exit_code", "said"),
+    [
+        ("--help", "| true", 141, ""),
+        ("ls {file}", "> /dev/full", 3, "error: standard output cannot be written: No space left on device"),
+        ("ls {file}", ">&-", 2, "error: standard output is closed"),
+    ],
+)
+def test_an_output_that_cannot_be_written_ends_as_it_should(
+    sessions: list[Path], arguments: str, end: str, exit_code: int, said: str
+) -> None:
+    line = f"{shlex.join(COMMAND)} {arguments.format(file=sessions[0])} {end}; exit ${{PIPESTATUS[0]}}"
+    ran = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (ran.returncode, ran.stdout) == (exit_code, "")
+    assert said in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert bool(said) == bool(ran.stderr)
 
 
 def test_an_interrupt_ends_a_command_that_waits_for_a_server(sessions: list[Path]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -11,13 +10,12 @@ import click
 import pyarrow as pa
 
 import nwb_dask
-from nwb_dask.cli.arguments import OutputOptions, SourceOptions, source_argument, source_options
+from nwb_dask.cli.arguments import OutputOptions, SourceOptions, source_argument, source_options, types_option
 from nwb_dask.cli.failures import ExitCode
 from nwb_dask.cli.output import table_of, write_rows
 from nwb_dask.cli.reporting import reporter
 from nwb_dask.conversion import Conversion
 from nwb_dask.conversion.planning import LAID_OUT, Format, Layout
-from nwb_dask.model import parse_type
 
 Report = Literal["table", "json", "jsonl", "csv"]
 
@@ -46,14 +44,7 @@ _COLUMNS = (
 @click.option("--tables", multiple=True, metavar="PATH", help="Only these; a path or a glob; may be repeated.")
 @click.option("--exclude", multiple=True, metavar="PATH", help="Not these tables or columns; may be repeated.")
 @click.option("--layout", type=click.Choice(get_args(Layout)), help="A file for each session, or one.  [default: hive]")
-@click.option(
-    "--type",
-    "types",
-    multiple=True,
-    metavar="PATH=TYPE",
-    callback=lambda _, parameter, value: _types(value, parameter),
-    help="Type of a column: /units/quality=string; may be repeated.",
-)
+@types_option
 @click.option("--overwrite", is_flag=True, help="Replace the output of an earlier conversion.")
 @click.option("--resume/--no-resume", default=True, show_default=True, help="Finish a run that was broken off.")
 @click.option("--report", type=click.Choice(get_args(Report)), help="Print the files that were written, as this.")
@@ -105,17 +96,3 @@ def command(
 def _is_partial(done: Conversion) -> bool:
     """Tell whether something is left out because it cannot be read; what the format has no place for names no file."""
     return bool(done.skipped) or any(one.source for one in done.left_out)
-
-
-def _types(value: Iterable[str], parameter: click.Parameter) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for one in value:
-        path, equals, kind = one.rpartition("=")
-        if not (path and equals):
-            raise click.BadParameter(f"PATH=TYPE is wanted, and {one!r} is not that", param=parameter)
-        try:
-            parse_type(kind)
-        except (TypeError, ValueError) as error:
-            raise click.BadParameter(str(error), param=parameter) from None
-        found[path] = kind
-    return found

@@ -16,6 +16,9 @@ from nwb_dask.cli.arguments import (
     output_options,
     source_argument,
     source_options,
+    types_of_table,
+    types_of_tables,
+    types_option,
 )
 from nwb_dask.cli.output import check_target, table_of, write_rows
 from nwb_dask.cli.safe_text import escape_lines
@@ -44,6 +47,7 @@ _QUERY = re.compile(r"\s*\(*\s*(SELECT|WITH|FROM)\b", re.IGNORECASE)
 @click.argument("target")
 @columns_option
 @click.option("--filter", "--where", "where", metavar="FILTER", help="Only rows such as \"quality == 'good'\".")
+@types_option
 @source_options
 @output_options
 def command(
@@ -52,6 +56,7 @@ def command(
     target: str,
     columns: list[str] | None,
     where: str | None,
+    types: dict[str, str],
     reach: SourceOptions,
     output: OutputOptions,
 ) -> None:
@@ -64,7 +69,12 @@ def command(
     if _QUERY.match(target):
         if columns or where:
             raise click.UsageError("--columns and --filter are for a table; a query says them itself")
-        context = nwb_dask.sql_context(source, storage_options=reach.storage_options, errors=reach.errors)
+        context = nwb_dask.sql_context(
+            source,
+            storage_options=reach.storage_options,
+            errors=reach.errors,
+            schema_overrides=types_of_tables(types),
+        )
         explained = context.explain(target)
     else:
         explained = nwb_dask.read_nwb(
@@ -73,6 +83,7 @@ def command(
             columns=columns,
             filters=where,
             storage_options=reach.storage_options,
+            schema_overrides=types_of_table(types, target),
             errors=reach.errors,
         ).nwb.explain()
     rows = [[asdict(read)[name] for name, _ in _COLUMNS] for read in explained.reads]

@@ -14,6 +14,8 @@ from nwb_dask.cli.arguments import (
     source_argument,
     source_options,
     table_argument,
+    types_of_table,
+    types_option,
 )
 from nwb_dask.cli.output import check_target, write_rows
 from nwb_dask.model import PATH_COLUMNS
@@ -30,6 +32,7 @@ _ROWS_AT_ONCE = 1000
 @columns_option
 @click.option("--where", metavar="FILTER", help="Only rows such as \"quality == 'good' and rate > 5\".")
 @click.option("--paths/--no-paths", default=True, show_default=True, help="Columns that say where a row comes from.")
+@types_option
 @source_options
 @output_options
 def command(
@@ -40,6 +43,7 @@ def command(
     columns: list[str] | None,
     where: str | None,
     paths: bool,
+    types: dict[str, str],
     reach: SourceOptions,
     output: OutputOptions,
 ) -> None:
@@ -55,6 +59,7 @@ def command(
         table,
         columns=columns if where is None else None,
         storage_options=reach.storage_options,
+        schema_overrides=types_of_table(types, table),
         errors=reach.errors,
         include_path_columns=paths,
     )

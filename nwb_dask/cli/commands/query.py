@@ -15,6 +15,8 @@ from nwb_dask.cli.arguments import (
     query_argument,
     source_argument,
     source_options,
+    types_of_tables,
+    types_option,
 )
 from nwb_dask.cli.output import check_rows, check_target, write_rows
 
@@ -25,9 +27,12 @@ _SHOWN_ROWS = 1000
 @click.command
 @source_argument
 @query_argument
+@types_option
 @source_options
 @output_options
-def command(*, source: str | list[str], query: str, reach: SourceOptions, output: OutputOptions) -> None:
+def command(
+    *, source: str | list[str], query: str, types: dict[str, str], reach: SourceOptions, output: OutputOptions
+) -> None:
     """Answer an SQL query over the tables of files.
 
     Tables have their path for a name, FROM "/intervals/trials", or its last part where that is unique: FROM trials.
@@ -39,7 +44,13 @@ def command(*, source: str | list[str], query: str, reach: SourceOptions, output
     check_target(output)
     if output.max_rows is None and output.format == "table":
         output = replace(output, max_rows=_SHOWN_ROWS)
-    frame = nwb_dask.sql(query, source, storage_options=reach.storage_options, errors=reach.errors)
+    frame = nwb_dask.sql(
+        query,
+        source,
+        storage_options=reach.storage_options,
+        errors=reach.errors,
+        schema_overrides=types_of_tables(types),
+    )
     if output.max_rows:
         # One more tells that there are too many, and the rest is not read.
         frame = frame.head(output.max_rows + 1)

@@ -1,9 +1,11 @@
 """The command line, ``nwb-dask``: what a shell needs of nwb_dask.
 
 =========== ======================================================================================
-program     the group of commands, each loaded when it is called
-commands/   one module per command: arguments in, rows out
+program     the group of commands, each loaded when it is asked for
+usage/      one module per command: its arguments and its help
 arguments   the arguments and options that commands share
+answering   loads what a command does when it is called
+commands/   one module per command: arguments in, rows out
 output      rows as a table, JSON, JSON Lines, CSV or Parquet, on stdout or in a file
 plain       values as JSON has them
 terminal    rows as a table for people
@@ -13,7 +15,7 @@ signals     what Ctrl-C does
 failures    exit codes, and the code of each error
 =========== ======================================================================================
 
-Data go to stdout, everything else to stderr. ``nwb-dask --help`` loads click and no library that reads.
+Data go to stdout, everything else to stderr. ``--help``, of commands too, loads click and no library that reads.
 """
 
 from __future__ import annotations

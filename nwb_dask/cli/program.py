@@ -1,4 +1,4 @@
-"""The group of commands. A command is loaded when it is called: ``--help`` loads none."""
+"""The group of commands. One is loaded when it is asked for, what it does when it is called: ``--help`` is quick."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "doctor": "Check versions, options, the cache, and a source.",
     }
 )
-"""Name -> what it does; each is the `command` of a module of that name."""
+"""Name -> what it does; each is the `command` of a module of that name in `nwb_dask.cli.usage`."""
 
 
 @contextmanager
@@ -55,7 +55,7 @@ class _Program(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  # click's signature
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"nwb_dask.cli.commands.{cmd_name}").command
+        command: click.Command = import_module(f"nwb_dask.cli.usage.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import h5py
 import numpy as np
@@ -11,6 +12,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from nwb_dask.cli.commands import convert as answering
+from nwb_dask.cli.usage import convert as usage
+from nwb_dask.conversion import planning
 from tests.cli.conftest import Run
 
 
@@ -20,6 +24,12 @@ def ids(paths: list[Path]) -> list[int]:
         with h5py.File(path) as file:
             found += file["units/id"][()].tolist()
     return found
+
+
+def test_the_choices_are_those_of_the_function() -> None:
+    assert get_args(planning.Format) == usage.FORMATS
+    assert get_args(planning.Layout) == usage.LAYOUTS
+    assert get_args(answering.Report) == usage.REPORTS
 
 
 def test_every_table_is_written_and_reported(run: Run, sessions: list[Path], tmp_path: Path) -> None:

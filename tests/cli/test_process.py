@@ -29,6 +29,7 @@ def test_help_version_and_completion_load_no_library() -> None:
     code = """
 import os, sys
 from nwb_dask.cli import main
+from nwb_dask.cli.program import COMMANDS
 def call(*arguments):
     sys.argv = ["nwb-dask", *arguments]
     try:
@@ -36,6 +37,8 @@ def call(*arguments):
     except SystemExit as end:
         assert not end.code, end.code
 call("--help"), call("--version")
+for name in COMMANDS:
+    call(name, "--help")
 os.environ |= {"_NWB_DASK_COMPLETE": "bash_complete", "COMP_WORDS": "nwb-dask ta", "COMP_CWORD": "1"}
 call()
 print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)

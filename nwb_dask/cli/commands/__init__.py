@@ -1,1 +1,1 @@
-"""Commands of ``nwb-dask``: a module is named as its command, and has it as `command`."""
+"""What commands of ``nwb-dask`` do: a module is named as its command, and answers it by `answer`."""

@@ -8,7 +8,7 @@ import click
 import pyarrow as pa
 
 from nwb_dask.catalog import IndexCache, index_cache
-from nwb_dask.cli.arguments import OutputOptions, output_options
+from nwb_dask.cli.arguments import OutputOptions
 from nwb_dask.cli.failures import CommandError
 from nwb_dask.cli.output import check_target, table_of, write_rows
 from nwb_dask.cli.reporting import reporter
@@ -18,18 +18,7 @@ _SUMMARY = (("folder", pa.string()), ("n_files", pa.int64()), ("size_bytes", pa.
 _ENTRIES = (("file", pa.string()), ("size_bytes", pa.int64()), ("used", pa.timestamp("s", "UTC")))
 
 
-@click.group
-def command() -> None:
-    """Show or clear what is known of remote files.
-
-    It is kept in NWB_DASK_CACHE_DIR, or in the user's cache folder, unless NWB_DASK_CACHE=off.
-    """
-
-
-@command.command
-@click.option("--files", "is_listing", is_flag=True, help="One row per file that is known, used last first.")
-@output_options
-def info(*, is_listing: bool, output: OutputOptions) -> None:
+def show(*, is_listing: bool, output: OutputOptions) -> None:
     """Show where the cache is and how large."""
     check_target(output)
     cache = _cache()
@@ -42,7 +31,6 @@ def info(*, is_listing: bool, output: OutputOptions) -> None:
     write_rows(table_of(_SUMMARY, [(str(cache.folder), len(found), total, cache.max_bytes)]), output)
 
 
-@command.command
 def clear() -> None:
     """Forget everything that is known of remote files."""
     cache = _cache()
@@ -51,8 +39,7 @@ def clear() -> None:
     reporter().note(f"forgot {len(found)} files, {sum(one.size_bytes for one in found):,} bytes, in {cache.folder}")
 
 
-@command.command
-def path() -> None:
+def print_path() -> None:
     """Print the folder of the cache."""
     click.echo(escape(str(_cache().folder)))
 

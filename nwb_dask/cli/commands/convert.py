@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import click
 import pyarrow as pa
 
 import nwb_dask
-from nwb_dask.cli.arguments import OutputOptions, SourceOptions, source_argument, source_options, types_option
+from nwb_dask.cli.arguments import OutputOptions, SourceOptions
 from nwb_dask.cli.failures import ExitCode
 from nwb_dask.cli.output import table_of, write_rows
 from nwb_dask.cli.reporting import reporter
@@ -29,27 +29,7 @@ _COLUMNS = (
 )
 
 
-@click.command
-@source_argument
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option(
-    "--format",
-    "-f",
-    "format_",
-    type=click.Choice(get_args(Format)),
-    default="parquet",
-    show_default=True,
-    help="What is written; zarr is for series, the others for tables.",
-)
-@click.option("--tables", multiple=True, metavar="PATH", help="Only these; a path or a glob; may be repeated.")
-@click.option("--exclude", multiple=True, metavar="PATH", help="Not these tables or columns; may be repeated.")
-@click.option("--layout", type=click.Choice(get_args(Layout)), help="A file for each session, or one.  [default: hive]")
-@types_option
-@click.option("--overwrite", is_flag=True, help="Replace the output of an earlier conversion.")
-@click.option("--resume/--no-resume", default=True, show_default=True, help="Finish a run that was broken off.")
-@click.option("--report", type=click.Choice(get_args(Report)), help="Print the files that were written, as this.")
-@source_options
-def command(
+def answer(
     *,
     source: str | list[str],
     out: Path,
@@ -63,12 +43,7 @@ def command(
     report: Report | None,
     reach: SourceOptions,
 ) -> int:
-    """Write tables and series in formats that other tools read.
-
-    OUT is a folder, which appears when it is complete; a run that was broken off is finished by the same call. Series
-    are written as tables if --tables names them. A line on stderr says what was written; with --report stdout has
-    one row per file.
-    """
+    """Write tables and series in formats that other tools read."""
     if layout is not None and format_ not in LAID_OUT:
         raise click.UsageError(f"--layout is for {', '.join(sorted(LAID_OUT))}, not for {format_}")
     told = reporter()

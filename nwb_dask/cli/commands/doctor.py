@@ -13,13 +13,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-import click
 import pyarrow as pa
 
 import nwb_dask
 from nwb_dask.backends import filter_libraries
 from nwb_dask.catalog import IndexCache, index_cache
-from nwb_dask.cli.arguments import OutputOptions, SourceOptions, output_options, source_options
+from nwb_dask.cli.arguments import OutputOptions, SourceOptions
 from nwb_dask.cli.failures import ExitCode
 from nwb_dask.cli.output import check_target, table_of, write_rows
 from nwb_dask.errors import NWBDaskError
@@ -44,16 +43,8 @@ _PREFIX = "NWB_DASK_"
 _CLUSTER_VERSION = (3, 12)
 
 
-@click.command
-@click.argument("source", nargs=-1)
-@source_options
-@output_options
-def command(*, source: tuple[str, ...], reach: SourceOptions, output: OutputOptions) -> int:
-    """Check versions, options, the cache, and a source.
-
-    With SOURCE, its first file is opened, which tells whether it can be reached and how fast. The exit code is 3 if a
-    check fails. Secrets are not shown.
-    """
+def answer(*, source: tuple[str, ...], reach: SourceOptions, output: OutputOptions) -> int:
+    """Check versions, options, the cache, and a source."""
     check_target(output)
     checks = [*_versions(), *_filters(), *_options(), *_cache(), *_source(source, reach)]
     write_rows(table_of(_COLUMNS, checks), output)

@@ -12,13 +12,8 @@ import nwb_dask
 from nwb_dask.cli.arguments import (
     OutputOptions,
     SourceOptions,
-    columns_option,
-    output_options,
-    source_argument,
-    source_options,
     types_of_table,
     types_of_tables,
-    types_option,
 )
 from nwb_dask.cli.output import check_target, table_of, write_rows
 from nwb_dask.cli.safe_text import escape_lines
@@ -42,15 +37,7 @@ _COLUMNS = (
 _QUERY = re.compile(r"\s*\(*\s*(SELECT|WITH|FROM)\b", re.IGNORECASE)
 
 
-@click.command
-@source_argument
-@click.argument("target")
-@columns_option
-@click.option("--filter", "--where", "where", metavar="FILTER", help="Only rows such as \"quality == 'good'\".")
-@types_option
-@source_options
-@output_options
-def command(
+def answer(
     *,
     source: str | list[str],
     target: str,
@@ -60,11 +47,7 @@ def command(
     reach: SourceOptions,
     output: OutputOptions,
 ) -> None:
-    """Show what a table or a query would read.
-
-    TARGET is a table, or an SQL query that begins with SELECT, WITH or FROM. Files, columns, what is read before the
-    filter and what only for the rows that pass it, and how many bytes at most. No data are read.
-    """
+    """Show what a table or a query would read."""
     check_target(output)
     if _QUERY.match(target):
         if columns or where:

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import click
 import pyarrow as pa
 
 from nwb_dask.adapters.arrow_predicate import mask
 from nwb_dask.cli.arguments import (
     OutputOptions,
     SourceOptions,
-    columns_option,
-    output_options,
-    source_argument,
-    source_options,
-    table_argument,
     types_of_table,
-    types_option,
 )
 from nwb_dask.cli.output import check_target, write_rows
 from nwb_dask.model import PATH_COLUMNS
@@ -25,17 +18,7 @@ from nwb_dask.read import read_batches, scan_sources
 _ROWS_AT_ONCE = 1000
 
 
-@click.command
-@source_argument
-@table_argument
-@click.option("-n", "--rows", "n_rows", type=click.IntRange(min=0), default=5, show_default=True, help="How many rows.")
-@columns_option
-@click.option("--where", metavar="FILTER", help="Only rows such as \"quality == 'good' and rate > 5\".")
-@click.option("--paths/--no-paths", default=True, show_default=True, help="Columns that say where a row comes from.")
-@types_option
-@source_options
-@output_options
-def command(
+def answer(
     *,
     source: str | list[str],
     table: str,
@@ -47,11 +30,7 @@ def command(
     reach: SourceOptions,
     output: OutputOptions,
 ) -> None:
-    """Show the first rows of a table.
-
-    Rows come in source order. A filter is written as for DataFrame.query of pandas; a comparison with null or NaN
-    keeps no row.
-    """
+    """Show the first rows of a table."""
     check_target(output)
     # A filter may name any column, and its names are known when the fields are.
     scan = scan_sources(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 
-import click
 import pyarrow as pa
 from rich.console import Console
 
 from nwb_dask.backends import File
 from nwb_dask.catalog import IndexCache, index_cache
-from nwb_dask.cli.arguments import OutputOptions, SourceOptions, output_options, source_argument, source_options
+from nwb_dask.cli.arguments import OutputOptions, SourceOptions
 from nwb_dask.cli.failures import CommandError
 from nwb_dask.cli.output import check_target, table_of, write_rows
 from nwb_dask.cli.reporting import reporter
@@ -22,17 +21,8 @@ from nwb_dask.storage import Named, expand_sources, make_access
 _COLUMNS = (("file", pa.string()), ("state", pa.string()), ("n_objects", pa.int64()), ("kept_bytes", pa.int64()))
 
 
-@click.command
-@source_argument
-@source_options
-@output_options
-def command(*, source: str | list[str], reach: SourceOptions, output: OutputOptions) -> None:
-    """Learn what remote files hold, ahead of reading them.
-
-    Structure, tables and small values are kept in the cache, so that later reads, of any process, ask for data at
-    once. One row per file: built, extended, known (nothing new), local (needs none), or unkept (the server tells no
-    versions), how many tables and series it has, and what is kept of it.
-    """
+def answer(*, source: str | list[str], reach: SourceOptions, output: OutputOptions) -> None:
+    """Learn what remote files hold, ahead of reading them."""
     check_target(output)
     cache = index_cache()
     if not isinstance(cache, IndexCache):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import click
 import pyarrow as pa
 
 import nwb_dask
 from nwb_dask.adapters.contents import list_contents
-from nwb_dask.cli.arguments import OutputOptions, SourceOptions, output_options, source_argument, source_options
+from nwb_dask.cli.arguments import OutputOptions, SourceOptions
 from nwb_dask.cli.output import check_target, write_rows
 
 _METADATA = (
@@ -16,15 +15,8 @@ _METADATA = (
 )
 
 
-@click.command
-@source_argument
-@source_options
-@output_options
-def command(*, source: str | list[str], reach: SourceOptions, output: OutputOptions) -> None:
-    """Show what files hold: session, subject, tables, series.
-
-    One row per file. `tables` says which tables and series these are, `metadata` has all fields.
-    """
+def answer(*, source: str | list[str], reach: SourceOptions, output: OutputOptions) -> None:
+    """Show what files hold: session, subject, tables, series."""
     check_target(output)
     contents = dict(list_contents(source, storage_options=reach.storage_options, errors=reach.errors))
     metadata = nwb_dask.read_metadata(

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import click
 import pyarrow as pa
 
-from nwb_dask.cli.arguments import OutputOptions, SourceOptions, output_options, source_argument, source_options
+from nwb_dask.cli.arguments import OutputOptions, SourceOptions
 from nwb_dask.cli.output import check_target, table_of, write_rows
 from nwb_dask.cli.safe_text import escape
 from nwb_dask.errors import NWBDaskError, SourceNotFoundError
@@ -17,17 +16,8 @@ from nwb_dask.storage import Access, Named, expand_sources, make_access, open_st
 _COLUMNS = (("file", pa.string()), ("size_bytes", pa.int64()), ("version_kind", pa.string()), ("version", pa.string()))
 
 
-@click.command
-@source_argument
-@click.option("--long", "-l", "is_long", is_flag=True, help="Size and version too; asks for each file.")
-@source_options
-@output_options
-def command(*, source: str | list[str], is_long: bool, reach: SourceOptions, output: OutputOptions) -> None:
-    """List the files that a source means.
-
-    Local files must be there. Remote ones that are named without a glob are asked for with --long only. Files of
-    other formats are listed too where they are named; `info` opens them.
-    """
+def answer(*, source: str | list[str], is_long: bool, reach: SourceOptions, output: OutputOptions) -> None:
+    """List the files that a source means."""
     check_target(output)
     access = make_access(reach.storage_options)
     named = expand_sources(source, access)

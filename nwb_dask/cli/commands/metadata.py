@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-import click
-
 import nwb_dask
 from nwb_dask.cli.arguments import (
     OutputOptions,
     SourceOptions,
-    columns_option,
-    output_options,
-    source_argument,
-    source_options,
 )
 from nwb_dask.cli.output import check_target, write_rows
 from nwb_dask.cli.reporting import reporter
 from nwb_dask.errors import PathNotFoundError
 
 
-@click.command
-@source_argument
-@columns_option
-@click.option("--raw-dates", is_flag=True, help="Dates as the text of the files.")
-@source_options
-@output_options
-def command(
+def answer(
     *, source: str | list[str], columns: list[str] | None, raw_dates: bool, reach: SourceOptions, output: OutputOptions
 ) -> None:
-    """Show the metadata of sessions, one row per file.
-
-    Every field of the NWB schema is a column, in all formats but `table`, which shows those that some file has.
-    Fields of the subject begin with subject_.
-    """
+    """Show the metadata of sessions, one row per file."""
     check_target(output)
     rows = nwb_dask.read_metadata(
         source,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import click
 import pyarrow as pa
 
 from nwb_dask.adapters.contents import list_contents
-from nwb_dask.cli.arguments import OutputOptions, SourceOptions, output_options, source_argument, source_options
+from nwb_dask.cli.arguments import OutputOptions, SourceOptions
 from nwb_dask.cli.output import check_target, table_of, write_rows
 from nwb_dask.model import Table
 
@@ -23,23 +22,8 @@ _COLUMNS = (
 _SHOWN = {"dynamic": "table", "aligned": "table", "compound": "table", "series": "series", "record": "record"}
 
 
-@click.command
-@source_argument
-@click.option(
-    "--kind",
-    type=click.Choice(["all", "table", "series", "record"]),
-    default="all",
-    show_default=True,
-    help="Only these; records are one-row tables of metadata.",
-)
-@source_options
-@output_options
-def command(*, source: str | list[str], kind: str, reach: SourceOptions, output: OutputOptions) -> None:
-    """List tables and series, with rows and columns.
-
-    One row per path: how many files have it, rows (samples of a series) over all files, and how many different
-    columns. No data are read.
-    """
+def answer(*, source: str | list[str], kind: str, reach: SourceOptions, output: OutputOptions) -> None:
+    """List tables and series, with rows and columns."""
     check_target(output)
     contents = list_contents(source, storage_options=reach.storage_options, errors=reach.errors)
     holders: dict[str, list[Table]] = {}

@@ -8,7 +8,7 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 
-from nwb_dask.errors import SourceNotFoundError
+from nwb_dask.errors import SourceNotFoundError, UnsupportedLayoutError
 from nwb_dask.index import Url
 from nwb_dask.storage.access import Access, find_secrets
 from nwb_dask.storage.dandi_url import DandiUrl, parse_dandi
@@ -139,6 +139,7 @@ def _paths(text: str) -> list[Named]:
     base = os.path.expanduser(text)  # noqa: PTH111  # Path drops a leading './', which is how it was typed
     path = os.path.abspath(base)  # noqa: PTH100  # links stay as they are: the name is what the user knows
     found = _local(path)
+    _check_text(found)
     if found == [path]:
         return [Named(path, Url(path), text)]
     # What was typed up to the first folder that a glob leaves open.
@@ -154,6 +155,16 @@ def _file_urls(text: str) -> list[Named]:
     if found == [path]:
         return [Named(text, Url(path), text)]
     return [Named(one, Url(one), one) for one in found]
+
+
+def _check_text(names: list[str]) -> None:
+    """Raise if a name is no text: rows carry it as such."""
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            shown = name.encode(errors="backslashreplace").decode()
+            raise UnsupportedLayoutError(f"the name of {shown} is not UTF-8: rename it, or link to it") from None
 
 
 def _local(path: str) -> list[str]:

@@ -3,11 +3,12 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
-from nwb_dask.errors import SourceNotFoundError
+from nwb_dask.errors import SourceNotFoundError, UnsupportedLayoutError
 from nwb_dask.storage import Named, expand_sources, make_access
 from nwb_dask.storage.globs import translate
 
@@ -204,3 +205,12 @@ def test_relative_names_do_not_depend_on_links_in_the_working_directory(tmp_path
 def test_urls_that_differ_in_the_query_only_are_told_of() -> None:
     with pytest.warns(UserWarning, match="share the name https://host/download"):
         expand_sources(["https://host/download?file=1", "https://host/download?file=2"], make_access(None))
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems hold no such names")
+def test_a_name_that_is_no_text_is_an_error_that_shows_it(tmp_path: Path) -> None:
+    name = tmp_path / os.fsdecode(b"a\xff.nwb")
+    name.touch()
+    for source in (name, tmp_path, str(tmp_path / "*.nwb")):
+        with pytest.raises(UnsupportedLayoutError, match=r"a\\udcff\.nwb is not UTF-8"):
+            expand_sources(source, ACCESS)

@@ -19,6 +19,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 _Command: TypeAlias = Callable[..., Any]
 _NESTED_OPTIONS = frozenset({"client_kwargs", "client_options", "headers"})
+_TEXT_SUFFIXES = frozenset({"", "log", "txt"})
 _SWITCHES = {"true": True, "false": False}
 
 
@@ -247,7 +248,10 @@ def _check_access(reach: SourceOptions) -> None:
 
 def _format_of(out: Path | None) -> Format:
     suffix = "" if out is None else out.suffix.lower().removeprefix(".")
-    return next((one for one in FORMATS if one == suffix), "table")
+    found = next((one for one in FORMATS if one == suffix), None)
+    if found is None and suffix not in _TEXT_SUFFIXES:
+        raise click.UsageError(f"the suffix of {out} names none of {', '.join(FORMATS)}; say --format")
+    return found or "table"
 
 
 def _check_output(output: OutputOptions) -> None:

@@ -112,6 +112,8 @@ _SPELLINGS: Mapping[str, str] = MappingProxyType(
     }
 )
 """What messages say in Python -> how the command line says it."""
+_POLARS_PLAN = "\n\nResolved plan until failure"
+"""What follows is of the engine, and of no use to who wrote the query."""
 _URL_SECRETS = (
     (re.compile(r"(://)[^/\s?#@'\"]*@"), r"\1"),
     (re.compile(r"([A-Za-z][\w+.-]*://[^\s?'\"]*)\?[^\s'\"]*"), r"\1"),
@@ -157,7 +159,7 @@ def describe_failure(error: BaseException) -> Failure:
     message = without_url_secrets(_with_notes(str(error), error))
     # By name: polars is loaded where it is used, and only there.
     if any(kind.__name__ == "PolarsError" for kind in type(error).__mro__):
-        return Failure("query", message)
+        return Failure("query", message.partition(_POLARS_PLAN)[0].rstrip())
     if isinstance(error, ImportError):
         return Failure("missing_library", message)
     return Failure("internal", f"{type(error).__name__}: {message}", hint=_HINTS["internal"])

@@ -53,7 +53,7 @@ CASES = [
     ("query {good} 'SELECT id FROM units' --max-rows 3", 3, "too_many_rows"),
     ("metadata {good} --columns nothing", 3, "path_not_found"),
     ("head {good} /units --max-rows 1", 3, "too_many_rows"),
-    ("ls {good} -o {bad}", 3, "output_exists"),
+    ("ls {good} -o {bad} --format csv", 3, "output_exists"),
     ("", 2, None),
     ("convert {good} {folder}/full", 0, None),
     ("convert {good} {bad} {folder}/part --errors skip", 4, "skipped_files"),
@@ -80,6 +80,9 @@ CASES = [
     ("ls {good} --format xml", 2, "usage"),
     ("ls {good} --force", 2, "usage"),
     ("ls {good} -o {folder}/no/such.json", 2, "usage"),
+    ("ls {good} -o {folder}/table.xlsx", 2, "usage"),
+    ("ls {good} -o {folder}/table.dat --format csv", 0, None),
+    ("ls {good} -o {folder}/table.txt", 0, None),
     ("ls {good} --storage-option hush", 2, "usage"),
     ("ls {good} --storage-option kez=hush", 2, "usage"),
     ("ls {good} --storage-option key=hush", 2, "usage"),
@@ -112,6 +115,13 @@ def test_errors_name_the_file_and_the_path(run: Run, sessions: list[Path]) -> No
     said = json.loads(result.stderr)
     assert (said["source"], said["path"]) == (str(sessions[0]), "/unit")
     assert "did you mean '/units'" in said["message"]
+
+
+def test_an_error_of_a_query_has_no_plan_of_the_engine(run: Run, sessions: list[Path]) -> None:
+    said = json.loads(run("query", sessions[0], "SELECT nope FROM units", "--json-errors").stderr)
+    assert said["code"] == "query"
+    assert said["message"].startswith('unable to find column "nope"')
+    assert "\n" not in said["message"]
 
 
 def test_json_output_has_json_errors_and_text_output_has_text(run: Run, bad: Path) -> None:

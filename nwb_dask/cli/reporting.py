@@ -143,15 +143,25 @@ def run(call: Callable[[Reporter], object], arguments: Sequence[str]) -> ExitCod
             told.note(without_url_secrets(traceback.format_exc()))
         failure = describe_failure(error)
         told.fail(failure)
+        _flush_stdout()
         return failure.exit_code
     if isinstance(code, int) and code:
         return ExitCode(code)
     return ExitCode.PARTIAL if told.is_partial else ExitCode.OK
 
 
+def _flush_stdout() -> None:
+    """Write what is left; if that cannot be written, the interpreter shall not try again when it ends."""
+    try:
+        sys.stdout.flush()
+    except (AttributeError, OSError, ValueError):
+        # It is full; or it is closed, and then there may be no stream at all.
+        _give_up_stdout()
+
+
 def _give_up_stdout() -> None:
     """Let the interpreter end without an attempt to write what nobody reads."""
-    with suppress(OSError, ValueError):
+    with suppress(AttributeError, OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)

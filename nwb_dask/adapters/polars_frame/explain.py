@@ -33,7 +33,8 @@ class NotingSource:
         """Note columns, filter and rows, and return one frame without rows; see `ScanSource`."""
         self.notes.append(_plan(self.scan, with_columns, predicate, n_rows))
         empty = pl.DataFrame(schema=schema(self.scan.fields))
-        yield empty if with_columns is None else empty[with_columns]
+        # Not `empty[with_columns]`, which is every column where there are no names.
+        yield empty if with_columns is None else pl.DataFrame([empty.get_column(name) for name in with_columns])
 
 
 def noting_frame(scan: Scan, notes: list[ReadPlan]) -> pl.LazyFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from nwb_dask.backends.hdf5.format.fractal_heap import read_fractal_heap
 from nwb_dask.backends.hdf5.format.global_heap import GlobalHeap
 from nwb_dask.backends.hdf5.format.local_heap import read_local_heap
 from nwb_dask.backends.hdf5.format.space import AddressSpace
+from nwb_dask.backends.hdf5.pages import Pages
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 from tests.backends.format.reading import in_rounds, pages_of, space_of
 
@@ -154,6 +156,21 @@ def test_more_of_a_collection_is_read_only_if_the_object_lies_beyond_what_is_her
         found, rounds = in_rounds(body, texts, known=space)
         assert found[0] in (b"near", b"far")
         assert len(rounds) == n_rounds
+
+
+def test_a_collection_of_which_another_thread_has_read_more_meanwhile_is_not_cut() -> None:
+    body = bytes(64) + collection((1, b"near"), (2, bytes(10_000)), (3, b"far"), size=16_384) + bytes(4096)
+    meanwhile: list[Callable[[], object]] = []
+
+    def fetch(ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        while meanwhile:
+            meanwhile.pop()()
+        return [body[start:stop] for start, stop in ranges]
+
+    heap = GlobalHeap(AddressSpace(Pages(len(body), fetch, page_bytes=512, at_once=True), 0))
+    meanwhile.append(lambda: heap.texts(element(3, 3), 1))
+    assert heap.texts(element(4, 1), 1) == [b"near"]
+    assert heap.texts(element(3, 3), 1) == [b"far"]
 
 
 def test_elements_in_any_order_keep_their_places() -> None:

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 
 from nwb_dask.backends.hdf5.format.space import AddressSpace, gather
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
@@ -62,6 +63,8 @@ class GlobalHeap:
         self._space = space
         self._kept: dict[int, _Collection] = {}
         self._kept_bytes = 0
+        # Nothing is read while it is held.
+        self._lock = Lock()
         self._element = struct.Struct(f"<I{offset}I")
         self._length = struct.Struct(f"<{length}")
         self._object = struct.Struct(f"<HHI{length}")
@@ -205,12 +208,22 @@ class GlobalHeap:
         """Add to `found` so many bytes of the collections at these addresses."""
         views = gather([partial(self._space.read, address, size, once=True) for address, size in sizes.items()])
         for address, view in zip(sizes, views, strict=True):
-            known = self._kept.pop(address, None)
-            found[address] = collection = self._parse(address, bytes(view), known)
-            self._kept[address] = collection
-            self._kept_bytes += collection.memory_bytes - (known.memory_bytes if known else 0)
-            while self._kept_bytes > _KEPT_BYTES:
-                self._kept_bytes -= self._kept.pop(next(iter(self._kept))).memory_bytes
+            with self._lock:
+                found[address] = self._add(address, view)
+
+    def _add(self, address: int, view: memoryview) -> _Collection:
+        """Return a collection of which `view` are the first bytes, and keep it."""
+        known = self._kept.get(address)
+        if known is not None and len(known.data) >= min(len(view), known.size):
+            # Another thread has read as much of it meanwhile, or more.
+            return known
+        collection = self._parse(address, bytes(view), known)
+        self._kept.pop(address, None)
+        self._kept[address] = collection
+        self._kept_bytes += collection.memory_bytes - (known.memory_bytes if known else 0)
+        while self._kept_bytes > _KEPT_BYTES:
+            self._kept_bytes -= self._kept.pop(next(iter(self._kept))).memory_bytes
+        return collection
 
     def _parse(self, address: int, data: bytes, known: _Collection | None) -> _Collection:
         """Return what the first bytes of a collection hold, of which fewer may be known (*Global Heap*)."""

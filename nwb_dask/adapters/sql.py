@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import Literal, NoReturn, Self, overload
@@ -225,8 +225,7 @@ class SqlContext:
     def execute(self, query: str, *, eager: bool) -> pl.LazyFrame | pl.DataFrame: ...
     def execute(self, query: str, *, eager: bool = False) -> pl.LazyFrame | pl.DataFrame:
         """Return the answer to a query as a LazyFrame, or as a DataFrame if `eager`; see `sql`."""
-        names = named_tables(query)
-        frame = pl.LazyFrame({"name": self.tables()}) if _SHOW_TABLES.fullmatch(query) else self._answer(query, names)
+        frame = self._answer(query, self._table)
         return frame.collect() if eager else frame
 
     def explain(self, query: str) -> Explanation:
@@ -235,16 +234,17 @@ class SqlContext:
         Tables are described, and no rows are read but those of ``session``, which is in no plan. Print it, or look at
         its ``reads``. A filter that cannot be pushed as a whole is in ``residual``.
         """
-        self.execute(query)
         notes: list[ReadPlan] = []
-        noting = {
-            path: frame if path == SESSION else noting_frame(self._plan(path), notes)
-            for path, frame in self._frames.items()
-        }
-        dry = SqlContext(self._files, storage_options=self._storage_options, errors=self._errors)
-        dry._frames.update(noting)
+        noting: dict[str, pl.LazyFrame] = {}
+
+        def table(name: str) -> pl.LazyFrame:
+            key = self._key(name)
+            if key not in noting:
+                noting[key] = self._table(name) if key == SESSION else noting_frame(self._plan(key), notes)
+            return noting[key]
+
         # The streaming engine does not ask for tables that are joined to one without rows.
-        dry.execute(query).collect(engine="in-memory")
+        self._answer(query, table).collect(engine="in-memory")
         return Explanation(tuple(notes))
 
     def __enter__(self) -> Self:
@@ -267,11 +267,14 @@ class SqlContext:
     def __repr__(self) -> str:
         return f"<SqlContext of {len(self._files)} files, such as {self._files[0].name}>"
 
-    def _answer(self, query: str, names: Sequence[str]) -> pl.LazyFrame:
+    def _answer(self, query: str, table: Callable[[str], pl.LazyFrame]) -> pl.LazyFrame:
         """Let polars tell which of the names it looks for among tables, until it looks for none that is unknown.
 
-        A name may also be one that ``WITH`` gives, or a function: only polars knows.
+        A name may also be one that ``WITH`` gives, or a function: only polars knows. `table` gives those of tables.
         """
+        names = named_tables(query)
+        if _SHOW_TABLES.fullmatch(query):
+            return pl.LazyFrame({"name": self.tables()})
         found: dict[str, pl.LazyFrame] = {}
         while True:
             asked: list[str] = []
@@ -285,13 +288,16 @@ class SqlContext:
             if not asked:
                 # Without the unknown, which the plan would keep.
                 return pl.SQLContext(found).execute(query)
-            found |= {name: self._table(name) for name in dict.fromkeys(asked)}
+            found |= {name: table(name) for name in dict.fromkeys(asked)}
 
     def _table(self, name: str) -> pl.LazyFrame:
-        key = SESSION if name == SESSION else self._path_of(name)
+        key = self._key(name)
         if key not in self._frames:
             self._frames[key] = self._session() if key == SESSION else self._scan(key)
         return self._frames[key]
+
+    def _key(self, name: str) -> str:
+        return SESSION if name == SESSION else self._path_of(name)
 
     def _session(self) -> pl.LazyFrame:
         return read_metadata(

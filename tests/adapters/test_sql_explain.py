@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import nwb_dask
+from nwb_dask.adapters.contents import list_paths
 from nwb_dask.testing.files import write_session
 
 
@@ -56,3 +58,17 @@ def test_names_that_need_no_file_read_none(pair: list[Path]) -> None:
     context = nwb_dask.sql_context(pair)
     assert context.explain("SHOW TABLES").reads == ()
     assert "no file" in str(context.explain("SELECT subject_id FROM session"))
+
+
+def test_an_explanation_looks_for_short_names_in_each_file_once(
+    pair: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[object] = []
+
+    def noting(source: object, **options: Any) -> dict[str, tuple[str, ...]]:
+        listed.append(source)
+        return list_paths(source, **options)
+
+    monkeypatch.setattr("nwb_dask.adapters.sql.list_paths", noting)
+    nwb_dask.sql_context(pair).explain("SELECT depth FROM units")
+    assert len(listed) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from types import TracebackType
@@ -10,12 +9,12 @@ from typing import Literal, NoReturn, Self, overload
 
 import polars as pl
 from polars.io.plugins import register_io_source
-from polars.sql.context import PySQLContext  # type: ignore[attr-defined]  # no public name tells tables in a query
 
 from nwb_dask.adapters.cluster import share_access
 from nwb_dask.adapters.contents import list_paths
 from nwb_dask.adapters.metadata import read_metadata
 from nwb_dask.adapters.polars_frame import lazy_frame, noting_frame
+from nwb_dask.adapters.sql_statement import SHOW_TABLES, named_tables
 from nwb_dask.adapters.stored import near
 from nwb_dask.errors import PathNotFoundError, SchemaConflictError
 from nwb_dask.plan import Scan
@@ -27,10 +26,6 @@ from nwb_dask.storage import expand_sources, make_access
 SESSION = "session"
 """The table of the metadata of each file."""
 
-_FIRST_WORD = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*.*?\*/)*(\w*)", re.DOTALL)
-_QUERIES = frozenset({"SELECT", "WITH", "FROM", "VALUES", "EXPLAIN"})
-_SHOW_TABLES = re.compile(r"\s*SHOW\s+TABLES\s*;?\s*", re.IGNORECASE)
-_BARE_PATH = re.compile(r"""\b(?:FROM|JOIN)\s+(/[^\s"'`;,()]+)""", re.IGNORECASE)
 
 Overrides = Mapping[str, Mapping[str, object]]
 """Path of a table -> column -> type."""
@@ -273,7 +268,7 @@ class SqlContext:
         A name may also be one that ``WITH`` gives, or a function: only polars knows. `table` gives those of tables.
         """
         names = named_tables(query)
-        if _SHOW_TABLES.fullmatch(query):
+        if SHOW_TABLES.fullmatch(query):
             return pl.LazyFrame({"name": self.tables()})
         found: dict[str, pl.LazyFrame] = {}
         while True:
@@ -358,31 +353,6 @@ class SqlContext:
             if name and name != SESSION:
                 found[name] = (*found.get(name, ()), path)
         return found
-
-
-def named_tables(query: str) -> list[str]:
-    """Return what the query names in place of tables.
-
-    Raises
-    ------
-    polars.exceptions.SQLInterfaceError
-        If it is no SQL, or a statement that asks for nothing.
-    """
-    try:
-        # As `SQLContext.execute_global` of polars does.
-        names: list[str] = PySQLContext.table_identifiers(query, include_schema=True, unique=True)
-    except pl.exceptions.PolarsError as error:
-        bare = _BARE_PATH.search(query)
-        if bare is not None:
-            error.add_note(f'a path is written in double quotes: "{bare.group(1)}"')
-        raise
-    first = _FIRST_WORD.match(query)
-    word = first.group(1).upper() if first else ""
-    if word and word not in _QUERIES and not _SHOW_TABLES.fullmatch(query):
-        allowed = ", ".join(sorted(_QUERIES))
-        message = f"{word} ... is no query: nwb_dask answers {allowed} and SHOW TABLES, and never writes to files"
-        raise pl.exceptions.SQLInterfaceError(message)
-    return names
 
 
 def _asking(name: str, ask: Callable[[str], None]) -> pl.LazyFrame:

@@ -14,7 +14,7 @@ from polars.testing import assert_frame_equal
 
 import nwb_dask
 from nwb_dask.adapters import contents, metadata
-from nwb_dask.adapters.sql import named_tables
+from nwb_dask.adapters.sql_statement import named_tables
 from nwb_dask.catalog import recent_tables
 from nwb_dask.errors import MalformedFileError, PathNotFoundError, SchemaConflictError, SourceChangedError
 from nwb_dask.read import describe

@@ -12,6 +12,7 @@ dandi_access  which API it is, and which key it may see
 dandi_api     questions to the API
 dandi_listing URL of an archive -> its assets
 store         `open_store`: one open file, read by ranges
+folder        what an open folder of many small files can do
 local         `os.pread`
 remote        everything else: rounds of ranged requests pinned to one version of the file
 coalesce      pure: ranges -> requests, and back
@@ -35,6 +36,7 @@ from nwb_dask.storage.blocks import BlockFile
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.dandi_url import split_pinned
 from nwb_dask.storage.engines import Driver
+from nwb_dask.storage.folder import Folder, KeyRange
 from nwb_dask.storage.globs import Choice, Order, make_choice
 from nwb_dask.storage.local import is_settled, is_unchanged
 from nwb_dask.storage.named import Named, Sources
@@ -49,6 +51,8 @@ __all__ = [
     "Buffer",
     "Choice",
     "Driver",
+    "Folder",
+    "KeyRange",
     "Named",
     "Order",
     "Sources",

@@ -14,13 +14,14 @@ from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.engines import Driver
 from nwb_dask.storage.folder import Folder
 from nwb_dask.storage.folder_identity import folder_identity
-from nwb_dask.storage.folder_url import is_folder_url, is_pinned, may_be_folder
+from nwb_dask.storage.folder_url import is_folder_url, is_pinned, is_zip_url, may_be_folder
 from nwb_dask.storage.local import LocalStore, file_identity
 from nwb_dask.storage.local_folder import LocalFolder
 from nwb_dask.storage.remote import RemoteStore
 from nwb_dask.storage.remote_folder import RemoteFolder
 from nwb_dask.storage.root_versions import split_version
 from nwb_dask.storage.urls import local_path, scheme
+from nwb_dask.storage.zip_folder import ZipFolder
 
 
 class Store(Protocol):
@@ -112,6 +113,8 @@ def open_store(
     """
     if _is_here(url) and os.path.isdir(local_path(url)):  # noqa: PTH112  # text in, text out
         return LocalFolder(url, path=local_path(url), access=access, expected=expected, cached=cached)
+    if is_zip_url(url):
+        return ZipFolder(open_bytes(url, access, expected, cached=cached))
     if _is_here(url):
         return open_bytes(url, access, expected, cached=cached)
     version = expected or cached

@@ -23,6 +23,10 @@ class Store(Protocol):
         """URL and version of the file; every byte read is of this version."""
 
     @property
+    def access(self) -> Access:
+        """How it was reached."""
+
+    @property
     def size(self) -> int:
         """Length of the file in bytes."""
 
@@ -97,7 +101,7 @@ def open_store(url: Url, access: Access, expected: Identity | None = None, *, ca
         If it is a directory.
     """
     if url.startswith("/"):
-        return LocalStore(url, path=url, expected=expected, cached=cached)
+        return LocalStore(url, path=url, expected=expected, cached=cached, access=access)
     if scheme(url) in {"", "file"}:
-        return LocalStore(url, path=local_path(url), expected=expected, cached=cached)
+        return LocalStore(url, path=local_path(url), expected=expected, cached=cached, access=access)
     return RemoteStore(url, access, expected=expected, cached=cached)

@@ -150,6 +150,22 @@ class ChunkManifest:
     """Bit i is set where filter i was skipped."""
 
 
+Routes: TypeAlias = "tuple[tuple[str, str], ...]"
+"""Paths in one file, each with the path in another under which what is there is found; the first that fits counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a dataset is that a link leads to in another file."""
+
+    url: Url
+    """That file."""
+    path: FilePath
+    """Of the dataset in it."""
+    routes: tuple[Routes, ...]
+    """How paths in that file become paths in the one that was asked, step by step."""
+
+
 @dataclass(frozen=True, slots=True)
 class ArrayEntry:
     """A dataset: what it holds and how it is stored, without the data."""
@@ -172,6 +188,8 @@ class ArrayEntry:
     """The bytes of compact data."""
     fill: bytes | None = None
     """One element as stored, which stands where nothing was written; None for zeros."""
+    home: Home | None = None
+    """If the dataset is in another file; addresses are of that file then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ name                    environment                 what it decides
 ``cache``               NWB_DASK_CACHE              ``on`` or ``off``: whether indexes of files are kept on disk
 ``cache_dir``           NWB_DASK_CACHE_DIR          where; by default the user's cache folder of the system
 ``cache_bytes``         NWB_DASK_CACHE_BYTES        how much is kept before the oldest is dropped
+``allow_external``      NWB_DASK_ALLOW_EXTERNAL     folders with files that local HDF5 files may refer to, by links, by
+                                                    external storage or by virtual datasets; none by default. In the
+                                                    environment, between colons as in ``PATH``
 ======================  ==========================  ===========================================================
 """
 
@@ -27,6 +30,7 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias, get_args
 
@@ -61,8 +65,11 @@ class Options:
     cache_dir: str | os.PathLike[str] | None = None
     """A folder; None for the user's cache folder of the system."""
     cache_bytes: int = 2 * 1024**3
+    allow_external: tuple[str, ...] = ()
+    """Absolute paths; given as one folder or several. What is below them, links resolved, may be read."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "allow_external", _folders("allow_external", self.allow_external))
         _check_choice("engine", self.engine, get_args(EngineName))
         _check_api("dandi_api", self.dandi_api)
         _check_choice("cache", self.cache, ("on", "off"))
@@ -107,6 +114,16 @@ def _check_folder(name: str, value: object) -> None:
         raise TypeError(f"{name}={value!r} is not the path of a folder")
 
 
+def _folders(name: str, value: object) -> tuple[str, ...]:
+    """Return folders as absolute paths, sorted, so that they mean the same in every process."""
+    given = (value,) if isinstance(value, (str, os.PathLike)) else value
+    if not isinstance(given, (tuple, list, set, frozenset)):
+        raise TypeError(f"{name}={value!r} is not a list of folders")
+    for one in given:
+        _check_folder(name, one or 0)
+    return tuple(sorted({os.path.abspath(Path(one).expanduser()) for one in given}))  # noqa: PTH100  # links are resolved when a file is opened
+
+
 _NAMES = tuple(field.name for field in fields(Options))
 _SWITCH = {**dict.fromkeys(("0", "false", "no"), "off"), **dict.fromkeys(("1", "true", "yes"), "on")}
 _PARSERS: Mapping[str, Callable[[str], object]] = {
@@ -114,6 +131,7 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "requests_per_host": int,
     "cache": lambda text: _SWITCH.get(text.lower(), text.lower()),
     "cache_bytes": int,
+    "allow_external": lambda text: tuple(one for one in text.split(os.pathsep) if one),
 }
 _chosen: ContextVar[Mapping[str, object]] = ContextVar("nwb_dask_options", default=MappingProxyType({}))
 

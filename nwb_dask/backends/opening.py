@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nwb_dask.backends.hdf5.file import Hdf5File
+from nwb_dask.backends.hdf5.reaching import ReachingFile
 from nwb_dask.backends.hdf5.signature import check_signature
 from nwb_dask.backends.known import Known
 from nwb_dask.backends.protocol import ByteSource, File
@@ -33,4 +33,4 @@ def open_file(store: ByteSource | Folder, known: Known | None = None) -> File:
         raise UnsupportedLayoutError("a Zarr store, which this version does not read").at(url=store.source.url)
     if store.local_path is not None:
         check_signature(store)
-    return Hdf5File(store, known)
+    return ReachingFile(store, known)

@@ -98,7 +98,7 @@ class File(Protocol):
         MalformedFileError
             If the file is broken on the way to `path`. A broken member is put into `FileIndex.problems` instead.
         UnsupportedLayoutError
-            If `path` leads through an external link.
+            If `path` leads through an external link that may not be followed.
         """
 
     def holds(self, entry: ArrayEntry) -> bool:

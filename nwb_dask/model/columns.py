@@ -202,7 +202,8 @@ def broken_member(index: FileIndex, group: GroupEntry, name: str) -> Column | No
     if path in index.problems:
         return broken_column(name, index.problems[path], None)
     if link is not None and link.filename is not None:
-        return broken_column(name, f"it is in another file, {link.filename!r}, and links out are not followed", None)
+        reason = f"it is in another file, {link.filename!r}, and links out are followed only into folders that "
+        return broken_column(name, reason + "allow_external=[...] names", None)
     return broken_column(name, f"its link to {link.target!r} leads nowhere", None) if link is not None else None
 
 

@@ -82,7 +82,8 @@ def list_tables(file: File) -> tuple[str, ...]:
     if isinstance(known, tuple):
         return known
     found = find_tables(list_objects(file))
-    recent_tables.put(key, found)
+    # The version may cover more now: the files that this one led to.
+    recent_tables.put((file.source, None, None, ()), found)
     return found
 
 

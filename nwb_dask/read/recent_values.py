@@ -98,6 +98,9 @@ class RecentFile:
         """Return whether the whole dataset is read and kept: all of it is asked for, or a part for the second time."""
         if entry.element.kind not in _KINDS or not entry.shape or not self._may_be_kept:
             return False
+        if entry.home is not None or entry.layout in ("external", "virtual"):
+            # The version of the file says nothing of others that have not been opened yet.
+            return False
         if int(np.prod(entry.shape, dtype=np.float64)) * max(entry.element.size, 1) > _COLUMN_BYTES:
             return False
         if spans is None or _covers(spans, entry.shape[0]):

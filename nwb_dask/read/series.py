@@ -99,7 +99,8 @@ def _find(file: File) -> Mapping[str, str]:
     index = file.index("/", recursive=True, attributes=SERIES_ATTRIBUTES, array_attributes=LISTED_ATTRIBUTES)
     parents = extension_types(file, index) if unknown_types(index) else _NO_TYPES
     found = MappingProxyType(find_series_paths(index, parents))
-    recent_tables.put(key, found)
+    # The version may cover more now: the files that this one led to.
+    recent_tables.put(("series", file.source), found)
     return found
 
 

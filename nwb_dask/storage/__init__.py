@@ -15,6 +15,8 @@ store           `open_store`: one open file, read by ranges, or one folder, read
 folder          what an open folder of many small files can do
 keys            pure: names in folders, and which of them say what is there
 local           `os.pread`
+allowed         files that other files name, below folders that the user allows
+reached         pure: the versions of such files as a part of the version of what leads to them
 local_folder    the same, one file per key
 folder_identity which version of a local folder is there
 remote          everything else: rounds of ranged requests pinned to one version of the file
@@ -40,27 +42,32 @@ trace           counts what was read
 from __future__ import annotations
 
 from nwb_dask.storage.access import Access, export_secrets, import_secrets, make_access
+from nwb_dask.storage.allowed import AllowedStore, open_allowed
 from nwb_dask.storage.blocks import BlockFile
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.dandi_url import split_pinned
 from nwb_dask.storage.engines import Driver
 from nwb_dask.storage.folder import Folder, KeyRange
 from nwb_dask.storage.globs import Choice, Order, make_choice
-from nwb_dask.storage.local import is_settled
+from nwb_dask.storage.local import LocalStore, is_settled
 from nwb_dask.storage.named import Named, Sources
+from nwb_dask.storage.reached import ABSENT, path_key, reached_from, version_of, with_reached
 from nwb_dask.storage.sources import expand_sources
 from nwb_dask.storage.store import Store, is_unchanged, open_bytes, open_store
 from nwb_dask.storage.trace import Trace, trace
 from nwb_dask.storage.urls import display_url, is_local, local_path
 
 __all__ = [
+    "ABSENT",
     "Access",
+    "AllowedStore",
     "BlockFile",
     "Buffer",
     "Choice",
     "Driver",
     "Folder",
     "KeyRange",
+    "LocalStore",
     "Named",
     "Order",
     "Sources",
@@ -76,8 +83,13 @@ __all__ = [
     "local_path",
     "make_access",
     "make_choice",
+    "open_allowed",
     "open_bytes",
     "open_store",
+    "path_key",
+    "reached_from",
     "split_pinned",
     "trace",
+    "version_of",
+    "with_reached",
 ]

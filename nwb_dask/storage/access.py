@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from nwb_dask.options import Options, chosen_options, current_options
 
-Plain: TypeAlias = str | bool | int | float
+Plain: TypeAlias = str | bool | int | float | tuple[str, ...]
 
 _ALIASES: Mapping[str, str] = MappingProxyType(
     {
@@ -46,7 +46,7 @@ _SECRETS = (
     "dandi_api_key",
 )
 _SWITCHES = ("anon", "requester_pays", "use_emulator")
-CHOICES = ("engine", "deadline", "requests_per_host", "dandi_api")
+CHOICES = ("engine", "deadline", "requests_per_host", "dandi_api", "allow_external")
 """Options of `nwb_dask.options` that travel with an `Access`."""
 _PLAIN = (
     *("endpoint_url", "region", "profile", "project", "service_account"),
@@ -105,8 +105,8 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
         ``requester_pays``, ``client_kwargs={"endpoint_url", "region_name"}``), gcsfs (``token``, ``project``), adlfs
         (``account_name``, ``account_key``, ``sas_token``, ``connection_string``), or obstore (``access_key_id``,
         ``skip_signature``, ``region`` ...); for http(s), ``headers``, or ``username`` and ``password``; for ``dandi://``,
-        ``dandi_api_key``; and ``engine``, ``deadline``, ``requests_per_host`` and ``dandi_api`` of
-        `nwb_dask.options`. With ``engine="fsspec"`` or ``"s3fs"`` other names are passed on to the file system as
+        ``dandi_api_key``; and ``engine``, ``deadline``, ``requests_per_host``, ``dandi_api`` and ``allow_external``
+        of `nwb_dask.options`. With ``engine="fsspec"`` or ``"s3fs"`` other names are passed on to the file system as
         they are. Options that are None count as absent.
 
     Raises
@@ -117,9 +117,12 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
         For two different values for one option, or half a pair of keys. No message ever shows a value.
     """
     given = storage_options or {}
-    plain: dict[str, Plain] = {name: value for name, value in chosen_options().items() if name in CHOICES}  # type: ignore[misc]  # checked by Options
-    plain |= {name: value for name, value in given.items() if name in CHOICES and value is not None}  # type: ignore[misc]  # checked next
-    engine = current_options(plain).engine
+    asked = {name: value for name, value in chosen_options().items() if name in CHOICES}
+    asked |= {name: value for name, value in given.items() if name in CHOICES and value is not None}
+    chosen = current_options(asked)
+    engine = chosen.engine
+    # As Options has them: checked, and plain.
+    plain: dict[str, Plain] = {name: getattr(chosen, name) for name in asked}
     hidden: dict[str, str] = {}
     for name, value in _canonical(given, is_open=engine in {"fsspec", "s3fs"}):
         target: dict[str, str] | dict[str, Plain] = plain if name in _PLAIN else hidden

@@ -19,10 +19,11 @@ from nwb_dask.errors import (
 from nwb_dask.index import Identity, Source, Url
 from nwb_dask.storage.access import Access
 from nwb_dask.storage.coalesce import Buffer
+from nwb_dask.storage.reached import alone, reached_from, with_reached
 from nwb_dask.storage.trace import is_tracing, record, record_round
 
 # Opening a FIFO would wait for a writer; regular files do not know this flag.
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK
+OPEN_FLAGS = os.O_RDONLY | os.O_NONBLOCK
 
 _COARSEST_NS = 2_500_000_000
 
@@ -42,33 +43,47 @@ class LocalStore:
         The version that must be there.
     cached : Identity, optional
         A version that was there once; `is_unchanged` tells whether it still is.
+    access : Access
+        What else may be read: if it allows for other files, the version says which have been.
     """
 
-    __slots__ = ("_fd", "_mtime_ns", "access", "is_unchanged", "local_path", "size", "source")
+    __slots__ = ("_fd", "_mtime_ns", "_path", "access", "is_unchanged", "local_path", "size", "source")
 
     driver = None
     is_confirmed = True
 
     def __init__(
-        self, url: Url, *, path: str, access: Access, expected: Identity | None, cached: Identity | None = None
+        self,
+        url: Url,
+        *,
+        path: str,
+        access: Access,
+        expected: Identity | None,
+        cached: Identity | None = None,
     ) -> None:
         self._fd = -1
         try:
-            self._fd = fd = os.open(path, _FLAGS)
+            self._fd = fd = self._opened(path)
             status = os.fstat(fd)
         except OSError as exc:
             raise unavailable(exc, path) from exc
         if not stat.S_ISREG(status.st_mode):
             raise SourceUnavailableError(f"{path} is not a regular file", url=path)
-        self.local_path = path
+        self._path = path
+        self.local_path: str | None = path
         self.access = access
         self.size = status.st_size
         self._mtime_ns = status.st_mtime_ns
         identity = _identity(status)
         if expected is not None and written(identity) != written(expected):
             raise SourceChangedError(f"{path} is not the file that was planned; plan again", url=path)
+        if access.choices().allow_external:
+            identity = with_reached(identity, {} if expected is None else reached_from(expected))
         self.source = Source(url, identity)
         self.is_unchanged = identity == cached
+
+    def _opened(self, path: str) -> int:
+        return os.open(path, OPEN_FLAGS)
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
         """Return the bytes of each half-open range.
@@ -87,17 +102,17 @@ class LocalStore:
         try:
             for start, stop in ranges:
                 if not 0 <= start <= stop <= size:
-                    raise past_end(start, stop, size=size, name=self.local_path)
+                    raise past_end(start, stop, size=size, name=self._path)
                 got = pread(fd, stop - start, start)
-                out.append(got if len(got) == stop - start else _read_rest(fd, got, start, stop, self.local_path))
+                out.append(got if len(got) == stop - start else _read_rest(fd, got, start, stop, self._path))
             status = os.fstat(fd)
         except OSError as exc:
-            raise unavailable(exc, self.local_path) from exc
+            raise unavailable(exc, self._path) from exc
         if status.st_mtime_ns != self._mtime_ns or status.st_size != size:
-            raise SourceChangedError(f"{self.local_path} changed while it was read; plan again", url=self.local_path)
+            raise SourceChangedError(f"{self._path} changed while it was read; plan again", url=self._path)
         if traced:
             n_bytes = sum(map(len, out))
-            record(self.local_path, requests=len(out), n_bytes=n_bytes, began=began, ended=time.monotonic())
+            record(self._path, requests=len(out), n_bytes=n_bytes, began=began, ended=time.monotonic())
             record_round()
         return out
 
@@ -117,7 +132,7 @@ class LocalStore:
         self.close()
 
     def __repr__(self) -> str:
-        return f"LocalStore({self.local_path!r})"
+        return f"LocalStore({self._path!r})"
 
 
 def read_at(fd: int, start: int, stop: int, path: str) -> bytes:
@@ -152,7 +167,10 @@ def is_settled(identity: Identity) -> bool:
 
     File systems tell times to a few milliseconds, some to two seconds.
     """
-    changed = identity.value.rpartition(":")[2]
+    if reached_from(identity):
+        # What was read of it may be of other files.
+        return False
+    changed = alone(identity).value.rpartition(":")[2]
     return identity.kind == "mtime" and changed.isdigit() and time.time_ns() - int(changed) > _COARSEST_NS
 
 
@@ -164,7 +182,7 @@ def _identity(status: os.stat_result) -> Identity:
 
 def written(identity: Identity) -> tuple[str, str, int]:
     """Return a local identity without the time of change: other names or permissions make no other file or folder."""
-    return identity.kind, identity.value.rpartition(":")[0], identity.size
+    return identity.kind, alone(identity).value.rpartition(":")[0], identity.size
 
 
 def past_end(start: int, stop: int, *, size: int, name: str) -> MalformedFileError:

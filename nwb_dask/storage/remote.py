@@ -62,6 +62,7 @@ class RemoteStore:
     def __init__(self, url: Url, access: Access, *, expected: Identity | None, cached: Identity | None = None) -> None:
         self.access = access
         self._name = display_url(url)
+        self.access = access
         self._lost_secrets = has_lost_secrets(access)
         options = access.choices()
         self._seconds, self._limit = options.deadline, options.requests_per_host

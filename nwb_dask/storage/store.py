@@ -17,6 +17,7 @@ from nwb_dask.storage.folder_identity import folder_identity
 from nwb_dask.storage.folder_url import is_folder_url, is_pinned, is_zip_url, may_be_folder
 from nwb_dask.storage.local import LocalStore, file_identity
 from nwb_dask.storage.local_folder import LocalFolder
+from nwb_dask.storage.reached import reached_from, with_reached
 from nwb_dask.storage.remote import RemoteStore
 from nwb_dask.storage.remote_folder import RemoteFolder
 from nwb_dask.storage.root_versions import split_version
@@ -153,4 +154,5 @@ def _is_here(url: Url) -> bool:
 
 def is_unchanged(path: str, identity: Identity) -> bool:
     """Return whether the local file or folder at `path` is of this version, without opening it."""
-    return identity == (file_identity(path) or folder_identity(path))
+    found = file_identity(path) or folder_identity(path)
+    return found is not None and with_reached(found, {}) == with_reached(identity, reached_from(identity))

@@ -11,9 +11,9 @@ from math import prod
 import numpy as np
 
 from nwb_dask.backends import File, open_file
-from nwb_dask.backends.hdf5.file import Hdf5File
 from nwb_dask.backends.hdf5.format.chunk_index import find_chunks, n_grid
 from nwb_dask.backends.hdf5.format.superblock import read_superblock
+from nwb_dask.backends.hdf5.reaching import ReachingFile
 from nwb_dask.backends.hdf5.rounds import run
 from nwb_dask.backends.protocol import ByteSource
 from nwb_dask.errors import NWBDaskError
@@ -138,7 +138,7 @@ def _item(one: object) -> Answer:
 
 def _note_data(file: File, entry: ArrayEntry, answers: Answers, *, max_bytes: int, rows: Rows) -> None:
     path, shape = entry.path, entry.shape
-    if entry.chunks is not None and isinstance(file, Hdf5File):
+    if entry.chunks is not None and isinstance(file, ReachingFile):
         answers.found[f"{path}#chunks"] = _chunks(file, entry) if entry.chunk_index else Refusal("described by h5py")
     if shape is None:
         return
@@ -163,7 +163,7 @@ def _note_values(
         answers.found[key] = Refusal(str(exc))
 
 
-def _chunks(file: Hdf5File, entry: ArrayEntry) -> Answer:
+def _chunks(file: ReachingFile, entry: ArrayEntry) -> Answer:
     """Return number, offset, size and mask of each chunk, as the own parser finds them."""
     found: list[ChunkManifest] = []
     try:
@@ -172,9 +172,9 @@ def _chunks(file: Hdf5File, entry: ArrayEntry) -> Answer:
         every = np.array([[0, n_grid(entry)]], np.int64)
 
         def task() -> None:
-            found.append(find_chunks(read_superblock(file._pages).space, entry, every))
+            found.append(find_chunks(read_superblock(file._file._pages).space, entry, every))
 
-        run([task], file._pages)
+        run([task], file._file._pages)
     except NWBDaskError as exc:
         return Refusal(str(exc))
     (manifest,) = found

@@ -192,7 +192,7 @@ def _write_times(group: h5py.Group) -> None:
 
 
 def write_elsewhere(file: h5py.File) -> None:
-    """Write datasets whose data are in other files: they are refused."""
+    """Write datasets whose data are elsewhere: in a raw file, which is refused, and in another dataset."""
     file["x"] = np.arange(6)
     file.create_dataset("external", (6,), "<i4", external=[("raw.bin", 0, 24)])
     layout = h5py.VirtualLayout((6,), "<i8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import dask.array as da
@@ -48,6 +48,10 @@ class Place:
     name: str
     """As the user gave it, made absolute."""
     access: Access = field(repr=False)
+
+    def now(self, source: Source) -> Place:
+        """Return the place with the version as it is once a series is described, which covers the files it led to."""
+        return replace(self, source=source)
 
     def slab(self, entry: ArrayEntry, *, scale: Scale | None = None, dtype: npt.DTypeLike | None = None) -> Slab:
         """Return the address of a dataset, converted to physical values if `scale` says how."""

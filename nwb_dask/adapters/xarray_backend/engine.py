@@ -70,7 +70,7 @@ class NwbBackend(BackendEntrypoint):
         with opened_file(filename_or_obj, storage_options, "open_dataset") as (file, place):
             series = describe_series(file, _only_series(file) if group is None else find_series_path(file, group))
             say_warnings(series, place)
-            return _without(series_dataset(series, place, wish), drop_variables)
+            return _without(series_dataset(series, place.now(file.source), wish), drop_variables)
 
     def open_groups_as_dict(
         self,
@@ -123,7 +123,7 @@ def _is_below(path: str, top: str) -> bool:
 def _dataset_or_none(file: File, path: str, place: Place, wish: Wish) -> xr.Dataset | None:
     try:
         series = describe_series(file, path)
-        found = series_dataset(series, place, wish)
+        found = series_dataset(series, place.now(file.source), wish)
     except (NWBDaskError, TypeError) as error:
         # A type error is of values that do not fit into the dtype that was asked for.
         reason = error.message if isinstance(error, NWBDaskError) else str(error)

@@ -82,7 +82,7 @@ def open_timeseries(
     with opened_file(source, storage_options, "open_timeseries") as (file, place):
         series = describe_series(file, find_series_path(file, path_or_name))
         say_warnings(series, place)
-        return series_array(series, place, wish, chunks)
+        return series_array(series, place.now(file.source), wish, chunks)
 
 
 @contextmanager

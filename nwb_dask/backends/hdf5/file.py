@@ -9,6 +9,7 @@ from typing import NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from h5py import h5p
 
 from nwb_dask.backends.hdf5.boundary import Boundary
 from nwb_dask.backends.hdf5.boxes import Box, box_shape, box_slices, checked_box
@@ -25,7 +26,7 @@ from nwb_dask.backends.hdf5.limits import checked_shape
 from nwb_dask.backends.hdf5.lookup import Lookup
 from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS, STORAGE_ERRORS, as_damage
 from nwb_dask.backends.hdf5.pages import Pages
-from nwb_dask.backends.hdf5.paths import split_path
+from nwb_dask.backends.hdf5.paths import LinkOutsideError, split_path
 from nwb_dask.backends.hdf5.reading import Reader, is_readable
 from nwb_dask.backends.hdf5.rounds import Task
 from nwb_dask.backends.hdf5.search import Search
@@ -120,6 +121,8 @@ class Hdf5File:
                 return self._h5py.index(path, wanted, names=names, recursive=recursive)
             try:
                 return self._index(path, wanted, on_array, names=names, recursive=recursive)
+            except LinkOutsideError:
+                raise
             except UnsupportedLayoutError as exc:
                 _log.debug("%s of %r is read by h5py: %s", path, self.source.url, exc)
             except (*STORAGE_ERRORS, PathNotFoundError):
@@ -166,6 +169,11 @@ class Hdf5File:
             return self._reader.learning(entry) if chosen and is_readable(entry) and entry.shape is not None else ()
 
         return learn
+
+    def creation(self, entry: ArrayEntry) -> h5p.PropDCID:
+        """Return how a dataset was created, as libhdf5 says; see `H5pyFile.creation`."""
+        with Boundary(self.source.url, entry.path):
+            return self._h5py.creation(entry)
 
     def prepare(self, entries: Iterable[ArrayEntry]) -> None:
         """Fetch what reading rows of `entries` will need, in as few rounds as for one; see `backends.File.prepare`."""
@@ -278,7 +286,8 @@ def _nothing(_entry: ArrayEntry) -> Iterable[Task]:
 def _refuse_unread(entry: ArrayEntry) -> None:
     if entry.element.kind == "unsupported":
         raise UnsupportedLayoutError(f"{entry.path} is not read: {entry.element.reason}", path=entry.path)
-    if entry.layout in ("external", "virtual"):
+    if entry.home is not None or entry.layout in ("external", "virtual"):
+        # libhdf5 would open files that nobody has checked.
         message = f"{entry.path} has its data in other files ({entry.layout} storage), which are not read"
         raise UnsupportedLayoutError(message, path=entry.path)
 

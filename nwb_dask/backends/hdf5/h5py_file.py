@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from h5py import h5d, h5o
+from h5py import h5d, h5o, h5p
 
 from nwb_dask.backends.handles import Handle, acquire, release
 from nwb_dask.backends.hdf5.boundary import H5PY_ERRORS
@@ -16,7 +16,7 @@ from nwb_dask.backends.hdf5.boxes import Box, box_shape
 from nwb_dask.backends.hdf5.compose import Wanted
 from nwb_dask.backends.hdf5.index import Indexer, OpenArray, open_array
 from nwb_dask.backends.hdf5.limits import check_size
-from nwb_dask.backends.hdf5.links import stored_path
+from nwb_dask.backends.hdf5.links import find_object, stored_path
 from nwb_dask.backends.hdf5.references import ReferencePaths
 from nwb_dask.backends.hdf5.signature import check_signature
 from nwb_dask.backends.hdf5.spans import Spans
@@ -68,6 +68,14 @@ class H5pyFile:
         handle = self._open()
         return read_values(opened, entry, spans, ReferencePaths(handle.fid, handle.paths), box)
 
+    def creation(self, entry: ArrayEntry) -> h5p.PropDCID:
+        """Return how a dataset was created, which says where its data are; its data are not looked at."""
+        fid = self._open().fid
+        did = h5o.open(fid, find_object(fid, stored_path(entry.path)) or b"/")
+        if not isinstance(did, h5d.DatasetID):
+            raise SourceChangedError("is no dataset any more; plan again")
+        return did.get_create_plist()
+
     def repair(self, known: Known, uncovered: dict[str, str]) -> None:
         """Describe objects that the parser could not, in the parts of the groups that they are in.
 
@@ -86,8 +94,8 @@ class H5pyFile:
         handle = self._open()
         opened = handle.opened.get(entry.path)
         if not isinstance(opened, OpenArray):
-            # Described in this version of the file, so that no link on the way leads out of it.
-            did = h5o.open(handle.fid, stored_path(entry.path) or b"/")
+            # By hard links, so that libhdf5 follows none out of the file, whatever path it is given.
+            did = h5o.open(handle.fid, find_object(handle.fid, stored_path(entry.path)) or b"/")
             if not isinstance(did, h5d.DatasetID):
                 raise SourceChangedError("is no dataset any more; plan again")
             opened = open_array(did)

@@ -17,6 +17,7 @@ from nwb_dask.backends.hdf5.links import Member, find_object, list_members, read
 from nwb_dask.backends.hdf5.references import ReferencePaths
 from nwb_dask.backends.hdf5.spans import n_chunks
 from nwb_dask.backends.hdf5.types import StoredType, stored_type
+from nwb_dask.backends.hdf5.virtual import require_fixed_extent
 from nwb_dask.backends.protocol import ByteSource
 from nwb_dask.errors import NWBDaskError, UnsupportedLayoutError
 from nwb_dask.index import ArrayEntry, AttributeValue, FileIndex, FilePath, Filter, GroupEntry, Link, join
@@ -255,7 +256,16 @@ class Indexer:
 
 
 def open_array(did: h5d.DatasetID) -> OpenArray:
-    """Return a dataset with its shape and type."""
+    """Return a dataset with its shape and type.
+
+    Raises
+    ------
+    UnsupportedLayoutError
+        If it is virtual and its shape depends on other files, which libhdf5 would open to say it.
+    """
+    properties = did.get_create_plist()
+    if properties.get_layout() == h5d.VIRTUAL:
+        require_fixed_extent(properties)
     space, tid = did.get_space(), did.get_type()
     shape = None if space.get_simple_extent_type() == h5s.NULL else tuple(space.get_simple_extent_dims())
     return OpenArray(did, shape, tid, stored_type(tid))

@@ -1,4 +1,4 @@
-"""Members of groups, and paths through soft links. External links are never followed."""
+"""Members of groups, and paths through soft links. External links are never followed here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from h5py import h5f, h5g, h5l
 
+from nwb_dask.backends.hdf5.paths import link_outside
 from nwb_dask.errors import MalformedFileError, PathNotFoundError, UnsupportedLayoutError
 from nwb_dask.index import Link
 
@@ -101,9 +102,12 @@ def find_object(fid: h5f.FileID, path: bytes) -> bytes:
             if target.startswith(b"/"):
                 here = b""
             left.extend(part for part in target.split(b"/")[::-1] if part not in (b"", b"."))
+        elif kind == h5l.TYPE_EXTERNAL:
+            filename, inside = fid.links.get_val(step)
+            link = Link(text(inside), text(filename))
+            raise link_outside(text(path), text(step), link, [text(part) for part in left[::-1]])
         else:
-            message = f"{text(step)} is a link into another file, which is not followed; read that file itself"
-            raise UnsupportedLayoutError(message, path=text(path))
+            raise UnsupportedLayoutError(f"{text(step)} is a link of a kind that is not known", path=text(path))
     return here
 
 

@@ -21,7 +21,7 @@ from nwb_dask.backends.hdf5.format.stored_link import StoredLink, SymbolTable
 from nwb_dask.backends.hdf5.format.superblock import read_superblock
 from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS
 from nwb_dask.backends.hdf5.pages import Pages
-from nwb_dask.backends.hdf5.paths import missing_member, split_path, text
+from nwb_dask.backends.hdf5.paths import link_outside, missing_member, split_path, text
 from nwb_dask.backends.known import Depth, GroupPart, Known
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 from nwb_dask.index import FilePath, GroupEntry, Link, join
@@ -122,8 +122,7 @@ class Lookup:
             if link is None:
                 raise missing_member(path, here.path, name, part.group.members)
             if link.filename is not None:
-                message = f"{join(here.path, name)} is a link into another file, which is not followed; "
-                raise UnsupportedLayoutError(message + "read that file itself", path=path)
+                raise link_outside(path, join(here.path, name), link, left[::-1])
             n_links += 1
             if n_links > _MAX_SOFT_LINKS:
                 raise MalformedFileError("soft links lead in circles", path=path)

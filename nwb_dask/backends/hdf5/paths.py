@@ -2,11 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-from nwb_dask.errors import PathNotFoundError
-from nwb_dask.index import join
+from nwb_dask.errors import PathNotFoundError, UnsupportedLayoutError
+from nwb_dask.index import Link, join
+
+
+class LinkOutsideError(UnsupportedLayoutError):
+    """A link into another file is on the way; whoever may follows it.
+
+    Attributes
+    ----------
+    step : str
+        Path of the link, by hard links.
+    link : Link or None
+        What it names.
+    rest : list of str
+        Names on the path behind it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        url: str | None = None,
+        path: str | None = None,
+        step: str = "",
+        link: Link | None = None,
+        rest: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, url=url, path=path)
+        self.step = step
+        self.link = link
+        self.rest = list(rest)
+
+
+def link_outside(path: str, step: str, link: Link, rest: Sequence[str]) -> LinkOutsideError:
+    """Return the error of a path that leads through a link into another file."""
+    message = (
+        f"{step} is a link into another file, {link.filename!r}, which is not followed: read that file itself, or "
+        "allow for its folder with allow_external=[...] in storage_options or nwb_dask.options"
+    )
+    return LinkOutsideError(message, path=path, step=step, link=link, rest=rest)
 
 
 def text(stored: bytes) -> str:

@@ -167,15 +167,21 @@ def readable_data(members: Members) -> ArrayEntry | None:
     path = join(members.path, "data")
     link = members.group.links.get("data")
     if link is not None and link.filename is not None:
+        found = members.index.problems.get(path)
         message = (
             f"the data of {members.path} are in another file, {link.filename!r} (at {link.target!r}), and links out of "
-            "a file are not followed; open the series in that file"
+            "a file are followed only into folders that allow_external=[...] names; open the series in that file"
         )
+        if found is not None:
+            message = f"the data of {members.path} are in another file, {link.filename!r}: {found}"
         raise UnsupportedLayoutError(message, path=path)
     reason = members.why_unread("data")
+    data = members.array("data")
+    if data is not None and data.layout in ("external", "virtual") and reason is not None:
+        message = f"the data of {members.path} are in other files ({data.layout} storage): {reason}"
+        raise UnsupportedLayoutError(f"{message}; or copy them into one file with h5repack", path=path)
     if reason is not None:
         raise MalformedFileError(f"the data of {members.path} cannot be read: {reason}; open other series", path=path)
-    data = members.array("data")
     if data is None and "data" in members.group.members:
         raise MalformedFileError(f"the data of {members.path} are a group; a dataset was expected", path=path)
     if data is None or data.shape is None:
@@ -183,9 +189,6 @@ def readable_data(members: Members) -> ArrayEntry | None:
     if data.element.kind == "unsupported":
         message = f"the data of {members.path} are of a type that is not read: {data.element.reason}"
         raise UnsupportedLayoutError(message, path=path)
-    if data.layout in ("external", "virtual"):
-        message = f"the data of {members.path} are in other files ({data.layout} storage), which are not read"
-        raise UnsupportedLayoutError(f"{message}; copy them into one file with h5repack", path=path)
     return data
 
 

@@ -65,11 +65,16 @@ class Members:
             return None
         path = join(self.path, name)
         link = self.group.links.get(name)
-        if link is not None and link.filename is not None:
-            return f"it is in another file, {link.filename!r}, and links out of a file are not followed"
         if path in self.index.problems:
             reason = self.index.problems[path]
-            return reason if link is None else f"its link to {link.target!r} cannot be followed: {reason}"
+            if link is None or link.filename is not None:
+                return reason
+            return f"its link to {link.target!r} cannot be followed: {reason}"
+        if link is not None and link.filename is not None:
+            return (
+                f"it is in another file, {link.filename!r}, and links out of a file are followed only into folders "
+                "that allow_external=[...] names"
+            )
         if self.index.array(path) is None and self.index.group(path) is None and link is None:
             return "it cannot be described"
         return None

@@ -61,9 +61,6 @@ def _stored(members: Members, n_samples: int) -> StoredTiming | None:
     if entry is None or not _is_stamps(entry) or not entry.shape:
         members.warn(f"timestamps are no 1-d numbers: {_NO_TIMES}.")
         return None
-    if entry.layout in ("external", "virtual"):
-        members.warn(f"timestamps are in other files ({entry.layout} storage), which are not read: {_NO_TIMES}.")
-        return None
     if entry.shape[0] != n_samples:
         stamps = counted(entry.shape[0], "timestamp")
         members.warn(f"{stamps} cannot belong to {counted(n_samples, 'sample')}: {_NO_TIMES}.")

@@ -160,6 +160,11 @@ def chosen_options() -> Mapping[str, object]:
     return _chosen.get()
 
 
+def is_default(name: str) -> bool:
+    """Return whether neither a block nor the environment says anything about an option, which takes a microsecond."""
+    return name not in _chosen.get() and _PREFIX + name.upper() not in os.environ
+
+
 @contextmanager
 def options(**changes: object) -> Iterator[Options]:
     """Let `changes` hold for every call inside the block; yields the options that hold there.

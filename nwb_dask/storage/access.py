@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
-from nwb_dask.options import Options, chosen_options, current_options
+from nwb_dask.options import Options, chosen_options, current_options, is_default
 
 Plain: TypeAlias = str | bool | int | float | tuple[str, ...]
 
@@ -83,6 +83,13 @@ class Access:
     def choices(self) -> Options:
         """Return the options that hold for these files, where they were planned and here."""
         return current_options({name: value for name, value in self.options if name in CHOICES})
+
+    @property
+    def allowed_folders(self) -> tuple[str, ...]:
+        """Folders with files that these files may refer to; asked for each file, and mostly there are none."""
+        if is_default("allow_external") and "allow_external" not in dict(self.options):
+            return ()
+        return self.choices().allow_external
 
 
 class _Registry:

@@ -56,7 +56,7 @@ def open_allowed(name: str, *, beside: str, access: Access) -> AllowedStore:
     SourceNotFoundError, SourceUnavailableError
         If it is not there or is no regular file.
     """
-    folders = [os.path.realpath(one) for one in access.choices().allow_external]
+    folders = [os.path.realpath(one) for one in access.allowed_folders]
     refused = ""
     candidates = list(_candidates(name, beside))
     for candidate in candidates:

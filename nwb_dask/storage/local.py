@@ -77,7 +77,7 @@ class LocalStore:
         identity = _identity(status)
         if expected is not None and written(identity) != written(expected):
             raise SourceChangedError(f"{path} is not the file that was planned; plan again", url=path)
-        if access.choices().allow_external:
+        if access.allowed_folders:
             identity = with_reached(identity, {} if expected is None else reached_from(expected))
         self.source = Source(url, identity)
         self.is_unchanged = identity == cached

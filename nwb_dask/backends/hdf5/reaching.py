@@ -62,7 +62,7 @@ class ReachingFile:
         self._place = store.local_path if place is None else place
         self._is_first = outside is None
         self._outside = outside
-        if outside is None and isinstance(store, LocalStore) and store.access.choices().allow_external:
+        if outside is None and isinstance(store, LocalStore) and store.access.allowed_folders:
             self._outside = Outside(store.access, store.source.identity, _open_other)
 
     @property

@@ -20,6 +20,7 @@ concurrency   requests at once, bounded for each server, and what is left after 
 retry         which failures are tried again, when, and until when
 faults        what a failed request means, as an error of ours
 engines/      who fetches the bytes: a protocol, and one module per library
+hosts         pure: which servers a file may name
 connections   kept connections to http(s) servers
 clients       kept clients of obstore
 credentials   S3: who asks, and where the bucket is
@@ -31,21 +32,35 @@ trace         counts what was read
 
 from __future__ import annotations
 
-from nwb_dask.storage.access import Access, export_secrets, import_secrets, make_access
+from nwb_dask.storage.access import Access, export_secrets, find_remap, import_secrets, limit_access, make_access
 from nwb_dask.storage.blocks import BlockFile
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.dandi_url import split_pinned
 from nwb_dask.storage.engines import Driver
+from nwb_dask.storage.faults import refusal
 from nwb_dask.storage.folder import Folder, KeyRange
 from nwb_dask.storage.globs import Choice, Order, make_choice
+from nwb_dask.storage.hosts import (
+    LOOPBACK,
+    PUBLIC_STORES,
+    allows,
+    is_exact,
+    is_link_local,
+    matches,
+    origin_of,
+    server_name,
+)
 from nwb_dask.storage.local import is_settled, is_unchanged
 from nwb_dask.storage.named import Named, Sources
 from nwb_dask.storage.sources import expand_sources
 from nwb_dask.storage.store import Store, open_store
 from nwb_dask.storage.trace import Trace, trace
 from nwb_dask.storage.urls import display_url, is_local, local_path
+from nwb_dask.storage.urls import scheme as url_scheme
 
 __all__ = [
+    "LOOPBACK",
+    "PUBLIC_STORES",
     "Access",
     "BlockFile",
     "Buffer",
@@ -58,17 +73,27 @@ __all__ = [
     "Sources",
     "Store",
     "Trace",
+    "allows",
     "display_url",
     "expand_sources",
     "export_secrets",
+    "find_remap",
     "import_secrets",
+    "is_exact",
+    "is_link_local",
     "is_local",
     "is_settled",
     "is_unchanged",
+    "limit_access",
     "local_path",
     "make_access",
     "make_choice",
+    "matches",
     "open_store",
+    "origin_of",
+    "refusal",
+    "server_name",
     "split_pinned",
     "trace",
+    "url_scheme",
 ]

@@ -11,9 +11,12 @@ dandi_url     pure: what a URL of an archive says
 dandi_access  which API it is, and which key it may see
 dandi_api     questions to the API
 dandi_listing URL of an archive -> its assets
-store         `open_store`: one open file, read by ranges
+store         `open_store`: one open file, read by ranges, or one folder, read by keys
 folder        what an open folder of many small files can do
+keys          pure: names in folders, and which of them say what is there
 local         `os.pread`
+local_folder  the same, one file per key
+folder_identity which version of a local folder is there
 remote        everything else: rounds of ranged requests pinned to one version of the file
 coalesce      pure: ranges -> requests, and back
 concurrency   requests at once, bounded for each server, and what is left after a fork
@@ -50,10 +53,10 @@ from nwb_dask.storage.hosts import (
     origin_of,
     server_name,
 )
-from nwb_dask.storage.local import is_settled, is_unchanged
+from nwb_dask.storage.local import is_settled
 from nwb_dask.storage.named import Named, Sources
 from nwb_dask.storage.sources import expand_sources
-from nwb_dask.storage.store import Store, open_store
+from nwb_dask.storage.store import Store, is_unchanged, open_bytes, open_store
 from nwb_dask.storage.trace import Trace, trace
 from nwb_dask.storage.urls import display_url, is_local, local_path
 from nwb_dask.storage.urls import scheme as url_scheme
@@ -89,6 +92,7 @@ __all__ = [
     "make_access",
     "make_choice",
     "matches",
+    "open_bytes",
     "open_store",
     "origin_of",
     "refusal",

@@ -56,6 +56,7 @@ class RemoteStore:
     local_path: str | None = None
 
     def __init__(self, url: Url, access: Access, *, expected: Identity | None, cached: Identity | None = None) -> None:
+        self.access = access
         self._name = display_url(url)
         self._lost_secrets = has_lost_secrets(access)
         options = access.choices()

@@ -22,7 +22,7 @@ from nwb_dask.storage import (
     limit_access,
     make_access,
     matches,
-    open_store,
+    open_bytes,
     origin_of,
     server_name,
 )
@@ -48,7 +48,7 @@ def test_addresses_of_the_own_link_are_known_however_they_are_written(host: str)
     [
         "http://user@169.254.169.254/x",
         "http://169%2e254.169.254/x",
-        "http://１６９.254.169.254/x",
+        "http://\uff11\uff16\uff19.254.169.254/x",
         "http://169。254.169.254",
     ],
 )
@@ -119,9 +119,9 @@ def limited(*rules: str, **given: object) -> Access:
 
 def test_only_servers_that_may_be_asked_are(bucket_server: RangeServer) -> None:
     with pytest.raises(SourceAccessError, match=r"leads to the server 127\.0\.0\.1.*allow_hosts"):
-        open_store(Url(bucket_server.url(NAME)), limited("example.org"))
+        open_bytes(Url(bucket_server.url(NAME)), limited("example.org"))
     assert bucket_server.n_requests == 0
-    with open_store(Url(bucket_server.url(NAME)), limited("127.0.0.1")) as store:
+    with open_bytes(Url(bucket_server.url(NAME)), limited("127.0.0.1")) as store:
         assert read(store, MIDDLE) == expected_of(MIDDLE)
 
 
@@ -132,9 +132,9 @@ def test_a_redirect_is_followed_only_to_servers_that_may_be_asked(
     other.redirect("a.nwb", lambda: bucket_server.url(NAME))
     own = origin_of(other.base_url)
     with pytest.raises(SourceAccessError, match="which a file may not name"):
-        open_store(Url(other.url("a.nwb")), limited(own, engine=engine))
+        open_bytes(Url(other.url("a.nwb")), limited(own, engine=engine))
     assert bucket_server.n_requests == 0
-    with open_store(Url(other.url("a.nwb")), limited(own, origin_of(bucket_server.base_url))) as store:
+    with open_bytes(Url(other.url("a.nwb")), limited(own, origin_of(bucket_server.base_url))) as store:
         assert read(store, MIDDLE) == expected_of(MIDDLE)
 
 
@@ -142,7 +142,7 @@ def test_a_redirect_is_followed_only_to_servers_that_may_be_asked(
 def test_a_redirect_to_the_own_link_is_never_followed(other: RangeServer, host: str) -> None:
     other.redirect("a.nwb", f"http://{host}/latest/meta-data/")
     with pytest.raises(SourceAccessError, match="an address of this machine's own link"):
-        open_store(Url(other.url("a.nwb")), limited("*"))
+        open_bytes(Url(other.url("a.nwb")), limited("*"))
 
 
 def test_a_name_that_leads_to_the_own_link_is_never_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_a_name_that_leads_to_the_own_link_is_never_asked(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(socket, "getaddrinfo", found)
     with pytest.raises(SourceAccessError, match="which a file may not name"):
-        open_store(Url("http://harmless.example.org/x.nwb"), limited("*"))
+        open_bytes(Url("http://harmless.example.org/x.nwb"), limited("*"))
 
 
 def test_a_name_that_changes_between_two_looks_is_not_asked(
@@ -159,7 +159,7 @@ def test_a_name_that_changes_between_two_looks_is_not_asked(
 ) -> None:
     monkeypatch.setattr("nwb_dask.storage.connections.is_link_local", lambda host: host == "127.0.0.1")
     with pytest.raises(SourceAccessError, match="which a file may not name"):
-        open_store(Url(bucket_server.url(NAME)), limited("*"))
+        open_bytes(Url(bucket_server.url(NAME)), limited("*"))
     assert bucket_server.n_requests == 0
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nwb_dask.backends.known import Known
 from nwb_dask.index import ArrayEntry, FileIndex, Source
-from nwb_dask.storage import Buffer, Driver
+from nwb_dask.storage import Access, Buffer, Driver
 
 Box: TypeAlias = "tuple[tuple[int, int], ...]"
 """Half-open ``(start, stop)`` along each axis behind the first."""
@@ -28,6 +28,10 @@ class ByteSource(Protocol):
     @property
     def source(self) -> Source:
         """The file and its version."""
+
+    @property
+    def access(self) -> Access:
+        """How the file was reached."""
 
     @property
     def local_path(self) -> str | None:

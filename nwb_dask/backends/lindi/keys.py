@@ -18,6 +18,8 @@ Part = tuple[int, int] | int | None
 """What is wanted of a value; see `KeyRange`."""
 
 _INSIDE = "./"
+_MOST_BYTES = 1 << 31
+"""Of a file in a folder, whose length nothing says."""
 
 
 class _Ranged(NamedTuple):
@@ -98,6 +100,21 @@ class ReferenceKeys:
         if outside:
             self._read_outside(outside, out)
         return out
+
+    def stored_bytes(self, prefix: str) -> int:
+        """Return at most how many bytes all values below a folder (``"units/id/"``) have."""
+        return sum(self._length(key) for key in self.list_keys(prefix))
+
+    def _length(self, key: str) -> int:
+        value = self._contents.document.get_value(key)
+        if not isinstance(value, Span):
+            return len(value or b"")
+        if value.length is not None:
+            return value.length
+        if value.url.startswith(_INSIDE) and self._has_inside:
+            start, stop = (self._contents.entries or {}).get(value.url.removeprefix(_INSIDE), (0, _MOST_BYTES))
+            return stop - start
+        return self._targets.open(self._policy.place(value.url)).size
 
     @property
     def _has_inside(self) -> bool:

@@ -9,11 +9,12 @@ from typing import TypeAlias
 
 from nwb_dask.backends.lindi.document import MAX_DOCUMENT_BYTES, Document, is_document, parse_document, too_long
 from nwb_dask.backends.lindi.tar import BLOCK, DOCUMENT, ENTRY_RANGE, Entries, find_index, is_tar, parse_index
+from nwb_dask.backends.protocol import ByteSource
 from nwb_dask.errors import MalformedFileError, NWBDaskError
 from nwb_dask.index import Source
-from nwb_dask.storage import Folder, Store
+from nwb_dask.storage import Folder
 
-Container: TypeAlias = Store | Folder
+Container: TypeAlias = ByteSource | Folder
 """What a document comes in."""
 
 _MAX_KEPT = 16
@@ -40,6 +41,8 @@ os.register_at_fork(after_in_child=lambda: setattr(_Kept, "contents", OrderedDic
 
 def holds_references(container: Container) -> bool:
     """Return whether a file begins as a document or a tar file of LINDI's does, or a folder has a document."""
+    if container.source in _Kept.contents:
+        return True
     if isinstance(container, Folder):
         return container.read_keys([(DOCUMENT, (0, 1))])[0] is not None
     head = bytes(container.read([(0, min(BLOCK, container.size))])[0])
@@ -92,7 +95,7 @@ def _load(container: Container) -> Contents:
     return Contents(_document(container, *entries[DOCUMENT]), entries)
 
 
-def _document(store: Store, start: int, stop: int) -> Document:
+def _document(store: ByteSource, start: int, stop: int) -> Document:
     if stop - start > MAX_DOCUMENT_BYTES:
         raise too_long(stop - start)
     return parse_document(bytes(store.read([(start, stop)])[0]))

@@ -48,8 +48,8 @@ class Targets:
         self._source = source
         self._stores: OrderedDict[Place, Store] = OrderedDict()
 
-    def open(self, place: Place) -> Store:
-        """Return an open file.
+    def open(self, place: Place, *, ends: bool = False) -> Store:
+        """Return an open file; one that nothing is known of with its head and its tail, if `ends`.
 
         Raises
         ------
@@ -59,7 +59,7 @@ class Targets:
         store = self._stores.get(place)
         if store is not None:
             return store
-        store = self._explained(place, lambda: self._opened(place))
+        store = self._explained(place, lambda: self._opened(place, ends=ends))
         # A store that is dropped closes itself once nobody reads from it.
         store = self._stores.setdefault(place, store)
         if len(self._stores) > _MAX_OPEN:
@@ -89,10 +89,10 @@ class Targets:
         store = self.open(place)
         return self._explained(place, lambda: store.read(ranges))
 
-    def _opened(self, place: Place) -> Store:
+    def _opened(self, place: Place, *, ends: bool) -> Store:
         key = (self._source, place.url)
         expected = _Pins.identities.get(key)
-        store = open_bytes(place.url, place.access, expected, cached=None if expected else _NO_VERSION)
+        store = open_bytes(place.url, place.access, expected, cached=None if expected or ends else _NO_VERSION)
         _Pins.identities[key] = store.source.identity
         while len(_Pins.identities) > _MAX_PINS:
             _Pins.identities.popitem(last=False)

@@ -132,7 +132,7 @@ def _is_size(value: Json) -> bool:
 def _decoded(text: str) -> bytes:
     try:
         if text.startswith(_BASE64):
-            return base64.b64decode(text[len(_BASE64) :])
+            return base64.b64decode(text[len(_BASE64) :], validate=True)
         return text.encode()
     except (binascii.Error, ValueError):
         raise MalformedFileError("damaged: a value that should be base64, or text, is not") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -39,9 +39,12 @@ class ZarrFile:
         Its bytes; stays open when this is closed.
     convention : Convention, optional
         What is said in it that Zarr has no words for; by default as hdmf-zarr writes it, of whatever version.
+    kept_for : hashable, optional
+        What else decides what is read, beside the store and the convention.
     """
 
-    def __init__(self, keys: KeySource, convention: Convention | None = None) -> None:
+    def __init__(self, keys: KeySource, convention: Convention | None = None, *, kept_for: Hashable = None) -> None:
+        self._kept_for = kept_for
         self._keys = keys
         self._is_remote = keys.local_path is None
         self._convention = _HDMF if convention is None else convention
@@ -77,7 +80,7 @@ class ZarrFile:
         if self._opened is None:
             with _place(self.source, None):
                 if self._is_remote:
-                    self._opened = recent.opened(self.source, self._convention, self._load)
+                    self._opened = recent.opened(self.source, (type(self._convention), self._kept_for), self._load)
                 else:
                     self._opened = recent.Opened(self._load())
         return self._opened

@@ -85,7 +85,7 @@ class HdmfConvention:
         fields = document.attributes.get("_REFERENCE_FIELDS")
         if isinstance(declared, list) or fields is not None:
             element = _compound(document, declared, fields)
-            return ArrayMeaning(element, shape, attributes, lambda stored: _records(element, stored))
+            return ArrayMeaning(element, shape, attributes, lambda stored: records(element, stored))
         if declared in (_REFERENCE_V2, _REFERENCE_V3) and document.dtype.kind in "OU":
             return ArrayMeaning(REFERENCE, shape, attributes, references)
         if declared == _REGION:
@@ -195,7 +195,7 @@ def _declared_field(value: Json) -> tuple[str, ElementType]:
     return name, TEXT
 
 
-def _records(element: ElementType, stored: Values) -> Values:
+def records(element: ElementType, stored: Values) -> Values:
     """Return records of which fields are references, or that are stored as objects: lists of their fields."""
     out = np.empty(stored.shape, value_dtype(element))
     for number, (name, one) in enumerate(element.fields):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Hashable, MutableMapping
 from dataclasses import dataclass, field
 from threading import Lock
 
-from nwb_dask.backends.zarr.meaning import Convention, Values
+from nwb_dask.backends.zarr.meaning import Values
 from nwb_dask.backends.zarr.tree import Tree
 from nwb_dask.index import Source
 
@@ -23,23 +23,23 @@ class Opened:
     """All values of small arrays, by the path of their entry."""
 
 
-_opened: OrderedDict[tuple[Source, str], Opened] = OrderedDict()
+_opened: OrderedDict[tuple[Source, Hashable], Opened] = OrderedDict()
 _lock = Lock()
 
 
-def opened(source: Source, convention: Convention, load: Callable[[], Tree]) -> Opened:
+def opened(source: Source, how: Hashable, load: Callable[[], Tree]) -> Opened:
     """Return a store; its documents are loaded unless this process has them.
 
     Parameters
     ----------
     source : Source
         The store and its version; one without any mark of its version is loaded each time.
-    convention : Convention
-        What its documents mean.
+    how : hashable
+        What decides what its documents mean.
     load : callable
         Fetches them.
     """
-    key = (source, type(convention).__qualname__)
+    key = (source, how)
     with _lock:
         found = _opened.get(key)
         if found is not None:

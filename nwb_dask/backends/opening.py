@@ -6,7 +6,7 @@ from nwb_dask.backends.hdf5.file import Hdf5File
 from nwb_dask.backends.hdf5.signature import check_signature
 from nwb_dask.backends.known import Known
 from nwb_dask.backends.protocol import ByteSource, File
-from nwb_dask.errors import UnsupportedLayoutError
+from nwb_dask.backends.zarr import ZarrFile
 from nwb_dask.storage import Folder
 
 
@@ -25,12 +25,12 @@ def open_file(store: ByteSource | Folder, known: Known | None = None) -> File:
     Raises
     ------
     MalformedFileError
-        If it is not HDF5, saying what it looks like.
+        If it is neither HDF5 nor a Zarr store, saying what it looks like.
     UnsupportedLayoutError
         If it is another container that is known and not read.
     """
     if isinstance(store, Folder):
-        raise UnsupportedLayoutError("a Zarr store, which this version does not read").at(url=store.source.url)
+        return ZarrFile(store, known)
     if store.local_path is not None:
         check_signature(store)
     return Hdf5File(store, known)

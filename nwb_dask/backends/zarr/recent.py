@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from threading import Lock
 
-from nwb_dask.backends.zarr.meaning import Convention, Values
+from nwb_dask.backends.zarr.meaning import Convention
 from nwb_dask.backends.zarr.tree import Tree
 from nwb_dask.index import Source
 
 _MAX_STORES = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A store whose documents are here."""
-
-    tree: Tree
-    values: MutableMapping[str, Values] = field(default_factory=dict)
-    """All values of small arrays, by the path of their entry."""
-
-
-_opened: OrderedDict[tuple[Source, str], Opened] = OrderedDict()
+_opened: OrderedDict[tuple[Source, str], Tree] = OrderedDict()
 _lock = Lock()
 
 
-def opened(source: Source, convention: Convention, load: Callable[[], Tree]) -> Opened:
+def opened(source: Source, convention: Convention, load: Callable[[], Tree]) -> Tree:
     """Return a store; its documents are loaded unless this process has them.
 
     Parameters
@@ -45,7 +35,7 @@ def opened(source: Source, convention: Convention, load: Callable[[], Tree]) -> 
         if found is not None:
             _opened.move_to_end(key)
             return found
-    found = Opened(load())
+    found = load()
     if source.identity.kind != "size":
         with _lock:
             _opened[key] = found

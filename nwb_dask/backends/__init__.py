@@ -7,6 +7,8 @@ known      `Known`: what was found out about one version of a file
 handles    the open h5py files of this process
 hdf5       HDF5: an own parser and chunk reader, h5py for what these do not cover
 lindi      documents of references, LINDI's and kerchunk's
+zarr       Zarr v2 and v3: an own parser of the documents and an own chunk reader
+threads    the threads that decode chunks
 ========== =================================================================================
 """
 

@@ -108,6 +108,18 @@ class File(Protocol):
     def holds(self, entry: ArrayEntry) -> bool:
         """Return whether all values of a dataset are at hand, so that reading it asks nothing of the file."""
 
+    def require_room(self, entry: ArrayEntry, n_bytes: int) -> None:
+        """Raise if the file cannot hold so many bytes of a dataset, before memory is taken for them.
+
+        What was never written counts up to 1 GiB. Each read is checked by itself; this is for results that several
+        reads fill.
+
+        Raises
+        ------
+        MalformedFileError
+            If more is declared than the file can hold.
+        """
+
     def read(
         self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None = None, inner: Box | None = None
     ) -> npt.NDArray[np.generic]:

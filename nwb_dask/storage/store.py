@@ -7,15 +7,19 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from nwb_dask.errors import SourceAccessError, SourceNotFoundError
 from nwb_dask.index import Identity, Source, Url
 from nwb_dask.storage.access import Access
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.engines import Driver
 from nwb_dask.storage.folder import Folder
 from nwb_dask.storage.folder_identity import folder_identity
+from nwb_dask.storage.folder_url import is_folder_url, is_pinned, may_be_folder
 from nwb_dask.storage.local import LocalStore, file_identity
 from nwb_dask.storage.local_folder import LocalFolder
 from nwb_dask.storage.remote import RemoteStore
+from nwb_dask.storage.remote_folder import RemoteFolder
+from nwb_dask.storage.root_versions import split_version
 from nwb_dask.storage.urls import local_path, scheme
 
 
@@ -108,7 +112,23 @@ def open_store(
     """
     if _is_here(url) and os.path.isdir(local_path(url)):  # noqa: PTH112  # text in, text out
         return LocalFolder(url, path=local_path(url), access=access, expected=expected, cached=cached)
-    return open_bytes(url, access, expected, cached=cached)
+    if _is_here(url):
+        return open_bytes(url, access, expected, cached=cached)
+    version = expected or cached
+    is_folder = is_folder_url(url) if version is None else split_version(version) is not None
+    if is_folder and not is_pinned(url):
+        return RemoteFolder(url, access, expected=expected, cached=cached)
+    try:
+        return open_bytes(url, access, expected, cached=cached)
+    except SourceNotFoundError as error:
+        if not may_be_folder(url):
+            raise
+        missing = error
+    try:
+        return RemoteFolder(url, access, expected=None)
+    except (SourceAccessError, SourceNotFoundError):
+        # What the user named is a file as far as anyone knows.
+        raise missing from None
 
 
 def open_bytes(url: Url, access: Access, expected: Identity | None = None, *, cached: Identity | None = None) -> Store:

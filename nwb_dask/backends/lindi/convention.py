@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import inf, nan
 from types import MappingProxyType
 from typing import TypeAlias
 
 import numpy as np
 
+from nwb_dask.backends.lindi.policy import Policy
 from nwb_dask.backends.zarr import checks
 from nwb_dask.backends.zarr.documents import ArrayDocument, Attributes, GroupDocument, Json
 from nwb_dask.backends.zarr.hdmf import records, references
@@ -59,20 +61,23 @@ AttributesOf: TypeAlias = "Callable[[str], Attributes | None]"
 """Gives the attributes of the object at a path, as they are stored; None where there is none."""
 
 
+@dataclass(frozen=True, slots=True)
 class LindiConvention:
     """Arrays and groups as LINDI writes them, and those of other writers as they are.
 
     Parameters
     ----------
+    policy : Policy
+        Which files the values may be in: those of one document mean the same where it is the same.
     attributes_of : callable
         What objects say of themselves, for links and references to them.
     peek : callable
         Shows whether JSON values are text or references, which nothing else says.
     """
 
-    def __init__(self, attributes_of: AttributesOf, peek: Peek) -> None:
-        self._attributes_of = attributes_of
-        self._peek = peek
+    policy: Policy
+    attributes_of: AttributesOf = field(compare=False)
+    peek: Peek = field(compare=False)
 
     def link(self, document: GroupDocument) -> Link | None:
         """Return the link that a group stands for; see `Convention.link`."""
@@ -101,7 +106,7 @@ class LindiConvention:
     def _has_references(self, document: ArrayDocument) -> bool:
         if 0 in document.shape:
             return False
-        first = self._peek(document)
+        first = self.peek(document)
         return first is not None and any(isinstance(one, dict) for one in first.reshape(-1).tolist()[:1])
 
     def _shown(self, attributes: Attributes) -> Mapping[str, AttributeValue]:
@@ -149,7 +154,7 @@ class LindiConvention:
         return real
 
     def _check(self, expected: Json, path: str, what: str) -> None:
-        actual = (self._attributes_of(path) or {}).get(_ID)
+        actual = (self.attributes_of(path) or {}).get(_ID)
         if expected is not None and expected != actual:
             message = f"damaged: a reference is to an object with the id {str(expected)[:60]!r}"
             raise MalformedFileError(f"{message}, and that of {what} is {str(actual)[:60]!r}")
@@ -161,7 +166,7 @@ class LindiConvention:
         n_links = 0
         while left:
             here += f"/{left.pop()}"
-            attributes = self._attributes_of(here)
+            attributes = self.attributes_of(here)
             if attributes is None:
                 return None
             link = _link(attributes)

@@ -70,6 +70,7 @@ class LindiFile:
         self._opened: _Opened | None = None
         self._linked: dict[str, File] = {}
         self.known = Known(container.source) if known is None else known
+        # No values: the version of a document says nothing of the files that it refers to.
         # So that the next one to open a remote document asks whether it is this one, and not for its ends.
         self.known.is_changed |= known is None
 
@@ -88,8 +89,8 @@ class LindiFile:
             contents, targets = load(self._container), Targets(self.source)
             policy = make_policy(self.source.url, self._container.access, is_folder=isinstance(self._container, Folder))
             keys = ReferenceKeys(self._container, contents, policy, targets)
-            convention = LindiConvention(partial(stored_attributes, contents.document), partial(look_at, keys))
-            self._opened = _Opened(policy, targets, keys, ZarrFile(keys, convention, kept_for=policy))
+            convention = LindiConvention(policy, partial(stored_attributes, contents.document), partial(look_at, keys))
+            self._opened = _Opened(policy, targets, keys, ZarrFile(keys, convention=convention))
         return self._opened
 
     def index(
@@ -122,6 +123,16 @@ class LindiFile:
         """Fetch the values of the small ones of `entries`; see `backends.File.prepare`."""
         self._open().zarr.prepare([entry for entry in entries if self._link_of(entry) is None])
 
+    def require_room(self, entry: ArrayEntry, n_bytes: int) -> None:
+        """Raise if what an array refers to cannot hold so much; see `backends.File.require_room`."""
+        link = self._link_of(entry)
+        if link is not None:
+            file, there = self._there(entry, *link)
+            file.require_room(there, n_bytes)
+            return
+        self._require_bytes(entry, n_bytes)
+        self._open().zarr.require_room(entry, n_bytes)
+
     def read(self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None = None, inner: Box | None = None) -> _Values:
         """Return rows of the first axis of an array, or a box of each; see `backends.File.read`."""
         return self.read_many([(entry, spans, inner)])[0]
@@ -143,7 +154,9 @@ class LindiFile:
         shape = entry.shape or ()
         n_rows = prod(shape[:1]) if spans is None else int((spans[:, 1] - spans[:, 0]).sum())
         n_each = prod(shape[1:]) if inner is None else prod(stop - start for start, stop in inner)
-        n_bytes = n_rows * n_each * entry.element.size
+        self._require_bytes(entry, n_rows * n_each * entry.element.size)
+
+    def _require_bytes(self, entry: ArrayEntry, n_bytes: int) -> None:
         if n_bytes <= _FREE_BYTES:
             return
         opened = self._open()

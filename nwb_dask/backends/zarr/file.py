@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -37,21 +37,20 @@ class ZarrFile:
     ----------
     keys : KeySource
         Its bytes; stays open when this is closed.
+    known : Known, optional
+        What is known of this version of the store: the values of small arrays of a remote one; grows.
     convention : Convention, optional
         What is said in it that Zarr has no words for; by default as hdmf-zarr writes it, of whatever version.
-    kept_for : hashable, optional
-        What else decides what is read, beside the store and the convention.
     """
 
-    def __init__(self, keys: KeySource, convention: Convention | None = None, *, kept_for: Hashable = None) -> None:
-        self._kept_for = kept_for
+    def __init__(self, keys: KeySource, known: Known | None = None, *, convention: Convention | None = None) -> None:
         self._keys = keys
         self._is_remote = keys.local_path is None
         self._convention = _HDMF if convention is None else convention
-        self._opened: recent.Opened | None = None
+        self._tree: Tree | None = None
         self._reader = Reader(keys)
         self._room = Room(keys)
-        self.known = Known(keys.source)
+        self.known = Known(keys.source) if known is None else known
 
     @property
     def source(self) -> Source:
@@ -74,19 +73,18 @@ class ZarrFile:
         UnsupportedLayoutError
             If its documents are not consolidated and the server has no listing.
         """
-        return self._open().tree
-
-    def _open(self) -> recent.Opened:
-        if self._opened is None:
+        if self._tree is None:
             with _place(self.source, None):
-                if self._is_remote:
-                    self._opened = recent.opened(self.source, (type(self._convention), self._kept_for), self._load)
-                else:
-                    self._opened = recent.Opened(self._load())
-        return self._opened
+                self._tree = (
+                    recent.opened(self.source, self._convention, self._load) if self._is_remote else self._load()
+                )
+        return self._tree
 
     def _load(self) -> Tree:
-        return Tree(load_hierarchy(self._keys), self._convention)
+        tree = Tree(load_hierarchy(self._keys), self._convention)
+        # The version is worth keeping: whoever opens the store next need not ask for it first.
+        self.known.is_changed = True
+        return tree
 
     def index(
         self,
@@ -110,14 +108,13 @@ class ZarrFile:
 
     def holds(self, entry: ArrayEntry) -> bool:
         """Return whether all values of an array are at hand; see `backends.File.holds`."""
-        return entry.shape is None or 0 in entry.shape or (self._is_remote and entry.path in self._open().values)
+        return entry.shape is None or 0 in entry.shape or entry.path in self.known.values
 
     def prepare(self, entries: Iterable[ArrayEntry]) -> None:
         """Fetch the values of the small ones of `entries`, in one round; see `backends.File.prepare`."""
         if not self._is_remote:
             return
-        opened = self._open()
-        small = [one for one in entries if one.path not in opened.values and self._is_small(one)]
+        small = [one for one in entries if one.path not in self.known.values and self._is_small(one)]
         try:
             self.read_many([(one, None, None) for one in small])
         except NWBDaskError:
@@ -152,7 +149,8 @@ class ZarrFile:
                 values = self.tree.array(entry.path).meaning.values(next(found))
             values = values if entry.shape else values.reshape(())
             if self._is_remote and all(one is None for one in where) and self._is_small(entry):
-                self._open().values[entry.path] = values
+                self.known.values[entry.path] = values
+                self.known.is_changed = True
             out[at] = values
         return [values for values in out if values is not None]
 
@@ -167,7 +165,7 @@ class ZarrFile:
         lengths = shape[1:] if box is None else box_shape(box)
         if not count(tidied) or 0 in (*shape, *lengths):
             return _empty(stored, (count(tidied), *lengths))
-        kept = self._open().values.get(entry.path) if self._is_remote else None
+        kept = self.known.values.get(entry.path)
         if kept is not None:
             return _picked(kept, spans if shape else None, box)
         plan = ArrayPlan(Wanted(entry.path, stored, tidied, box))
@@ -183,7 +181,7 @@ class ZarrFile:
 
     def close(self) -> None:
         """Give up the store; more than once is harmless. Its bytes stay open."""
-        self._opened = None
+        self._tree = None
 
     def __enter__(self) -> Self:
         return self

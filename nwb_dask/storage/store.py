@@ -12,6 +12,7 @@ from nwb_dask.index import Identity, Source, Url
 from nwb_dask.storage.access import Access
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.engines import Driver
+from nwb_dask.storage.faults import NoLinkError
 from nwb_dask.storage.folder import Folder
 from nwb_dask.storage.folder_identity import folder_identity
 from nwb_dask.storage.folder_url import is_folder_url, is_pinned, is_zip_url, may_be_folder
@@ -20,7 +21,7 @@ from nwb_dask.storage.local_folder import LocalFolder
 from nwb_dask.storage.remote import RemoteStore
 from nwb_dask.storage.remote_folder import RemoteFolder
 from nwb_dask.storage.root_versions import split_version
-from nwb_dask.storage.urls import local_path, scheme
+from nwb_dask.storage.urls import display_url, local_path, scheme
 from nwb_dask.storage.zip_folder import ZipFolder
 
 
@@ -118,6 +119,8 @@ def open_store(
     if _is_here(url):
         return open_bytes(url, access, expected, cached=cached)
     version = expected or cached
+    if scheme(url) == "dandi":
+        return _open_asset(url, access, expected, cached=cached)
     is_folder = is_folder_url(url) if version is None else split_version(version) is not None
     if is_folder and not is_pinned(url):
         return RemoteFolder(url, access, expected=expected, cached=cached)
@@ -132,6 +135,19 @@ def open_store(
     except (SourceAccessError, SourceNotFoundError):
         # What the user named is a file as far as anyone knows.
         raise missing from None
+
+
+def _open_asset(url: Url, access: Access, expected: Identity | None, *, cached: Identity | None) -> Store | Folder:
+    """Return an open asset of an archive, which is a Zarr store if the archive has no file of it."""
+    from nwb_dask.storage.dandi_folder import DandiFolder, is_zarr_version  # noqa: PLC0415  # 20 ms for those who read archives
+
+    version = expected or cached
+    if display_url(url).endswith(".zarr") if version is None else is_zarr_version(version):
+        return DandiFolder(url, access, expected=expected, cached=cached)
+    try:
+        return open_bytes(url, access, expected, cached=cached)
+    except NoLinkError:
+        return DandiFolder(url, access, expected=expected, cached=cached)
 
 
 def open_bytes(url: Url, access: Access, expected: Identity | None = None, *, cached: Identity | None = None) -> Store:

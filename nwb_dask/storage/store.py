@@ -87,6 +87,11 @@ def open_store(
 ) -> Store | Folder:
     """Return the open file or folder at `url`.
 
+    A folder is a local directory; a remote URL that ends in ``.zarr``, ``.lindi.d``, or, but for http(s), a slash; an
+    asset of an archive in Zarr; and what a ZIP file (``.zip``) has in it. Where nothing is at a remote URL that ends in
+    ``.nwb``, a slash, or no suffix, a folder is looked for: one round more, of what is else not found. Files cost no
+    request for it.
+
     Parameters
     ----------
     url : Url
@@ -96,8 +101,10 @@ def open_store(
     access : Access
         How to reach it.
     expected : Identity, optional
-        The version that was planned. A remote file is then opened without a request and checked by the first
-        read; without it, one round fetches the head and the tail of the file, which later reads use.
+        The version that was planned. A remote file or folder is then opened without a request and checked by the first
+        read (a Zarr asset with one question to its archive); without it, one round fetches the head and the tail of the
+        file, or the documents at the root of the folder, which later reads use. What the version of a folder does not
+        show is said in `folder_identity` and `root_versions`.
     cached : Identity, optional
         A version that was there once, if `expected` is None. One small request then tells whether it still is
         (`Store.is_unchanged`), and nothing is fetched of it; no request is made where the URL pins that version. If

@@ -20,6 +20,8 @@ folder_identity which version of a local folder is there
 =======
 remote          everything else: rounds of ranged requests pinned to one version of the file
 remote_folder   the same, one object per key
+dandi_folder    the same of an archive, whose API says where they are
+zip_folder      the same in a ZIP file
 folder_url      pure: which URLs are of folders, and where their values are
 root_versions   pure: the version of a remote folder
 key_plan        pure: keys -> requests, and back

@@ -28,6 +28,10 @@ _REASONS = {
 }
 
 
+class NoLinkError(SourceUnavailableError):
+    """An asset that is no file: an archive gives no link to a Zarr store."""
+
+
 def is_refused(failure: Failure) -> bool:
     """Return whether the server did not let the request through, perhaps because credentials have expired."""
     return failure.reason == "refused" or failure.status in _REFUSED or failure.said in _EXPIRED | _WRONG
@@ -58,8 +62,7 @@ def explain(failure: Failure, name: str, *, lost_secrets: bool, had_access: bool
         message = f"{name} is not in the archive any more: a draft that was changed, or an asset that was deleted"
         return SourceNotFoundError(f"{message}; list it again", url=name)
     if archive is not None and failure.status == _BAD_REQUEST:
-        message = f"the archive gives no link to {name}: it may be Zarr, which is not read by this version"
-        return SourceUnavailableError(message, url=name)
+        return NoLinkError(f"the archive gives no link to {name}", url=name)
     if is_absent(failure):
         return SourceNotFoundError(f"nothing is at {name}{_folder_hint(name)}", url=name)
     if is_refused(failure):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from nwb_dask.index import Url
-from nwb_dask.storage.urls import BUCKETS, make_url, scheme, split_bucket
+from nwb_dask.storage.urls import BUCKETS, display_url, make_url, scheme, split_bucket
 
 _HTTP = {"http", "https"}
 _STORES = (".zarr", ".lindi.d")
@@ -30,6 +30,11 @@ def may_be_folder(url: str) -> bool:
     path = _path(url)
     last = path.rstrip("/").rpartition("/")[2]
     return not is_pinned(url) and (path.endswith("/") or last.endswith(_NWB) or "." not in last)
+
+
+def is_zip_url(url: str) -> bool:
+    """Return whether a URL or local path is of a ZIP file, by its name."""
+    return display_url(url).endswith(".zip")
 
 
 def is_pinned(url: str) -> bool:

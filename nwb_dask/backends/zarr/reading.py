@@ -31,6 +31,8 @@ _TASK_BYTES = 1 << 20
 """Elements that one task decodes."""
 _BATCH_CHUNKS = 8192
 _MAX_CHUNKS = 1 << 20
+_OBJECT_BYTES = 1 << 30
+_SPARE_BYTES = 1 << 20
 
 
 class Wanted(NamedTuple):
@@ -94,6 +96,17 @@ class ArrayPlan:
     def out_bytes(self) -> int:
         """Bytes of the result."""
         return prod(self.out_shape) * self.document.dtype.itemsize
+
+    def check_stored(self, n_bytes: int) -> None:
+        """Raise if a chunk in a shard says that it takes more bytes than one can, or others where it is not encoded."""
+        if self.pipeline.is_raw:
+            is_sound = n_bytes == self.chunk_bytes
+        elif self.document.dtype.hasobject:
+            is_sound = n_bytes <= _OBJECT_BYTES
+        else:
+            is_sound = n_bytes <= 2 * self.chunk_bytes + _SPARE_BYTES
+        if not is_sound:
+            raise MalformedFileError(f"damaged: a chunk of {self.chunk_bytes} bytes takes {n_bytes} in a shard")
 
     def allocate(self) -> None:
         """Make room for the result."""
@@ -178,7 +191,13 @@ class Reader:
         self._shards.fetch(
             [(plan.document, plan.leaf, plan.key, part.place) for plan, part in chosen if plan.leaf.shard]
         )
-        return [_Job(plan, part, self._ranges(plan, part)) for plan, part in chosen]
+        jobs = []
+        for plan, part in chosen:
+            try:
+                jobs.append(_Job(plan, part, self._ranges(plan, part)))
+            except NWBDaskError as exc:
+                raise exc.at(path=plan.path) from exc.__cause__
+        return jobs
 
     def _ranges(self, plan: ArrayPlan, part: Part) -> tuple[KeyRange, ...]:
         """Return what is to be read of a chunk; nothing where a shard says that it was never written."""
@@ -188,6 +207,7 @@ class Reader:
             if found is None:
                 return ()
             key, base, stop = found
+            plan.check_stored(stop - base)
         if not plan.pipeline.is_raw or not plan.document.shape:
             return ((key, None if stop is None else (base, stop)),)
         wanted = raw_ranges(part, plan.chunks, plan.pipeline.dtype.itemsize)

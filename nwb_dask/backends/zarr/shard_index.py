@@ -41,7 +41,7 @@ class ShardIndexes:
     def __init__(self, keys: KeySource) -> None:
         self._keys = keys
         self._lock = Lock()
-        self._kept: OrderedDict[str, Where | None] = OrderedDict()
+        self._kept: OrderedDict[str, Where | MalformedFileError | None] = OrderedDict()
 
     def fetch(self, wanted: Iterable[tuple[ArrayDocument, Leaf, Key, tuple[int, ...]]]) -> None:
         """Fetch, in one round, the indexes of the shards that hold chunks."""
@@ -59,7 +59,7 @@ class ShardIndexes:
         found = self._keys.read_keys(asked)
         with self._lock:
             for (name, shard), data in zip(missing.items(), found, strict=True):
-                self._kept[name] = None if data is None else _parsed(data, shard)
+                self._kept[name] = None if data is None else _read(data, shard)
             while len(self._kept) > max(_MAX_KEPT, len(missing)):
                 self._kept.popitem(last=False)
 
@@ -75,6 +75,8 @@ class ShardIndexes:
         where = self._kept.get(name)
         if where is None:
             return None
+        if isinstance(where, MalformedFileError):
+            raise MalformedFileError(where.message)
         inner = tuple([at % n for at, n in zip(place, shard.counts, strict=True)])
         offset, length = (int(one) for one in where[inner])
         if offset == _NOTHING and length == _NOTHING:
@@ -86,6 +88,14 @@ class ShardIndexes:
 
 def _outer(place: tuple[int, ...], shard: Shard) -> tuple[int, ...]:
     return tuple([at // n for at, n in zip(place, shard.counts, strict=True)])
+
+
+def _read(data: Buffer, shard: Shard) -> Where | MalformedFileError:
+    """Return the index of a shard, or what is wrong with it, which concerns the array alone."""
+    try:
+        return _parsed(data, shard)
+    except MalformedFileError as exc:
+        return exc
 
 
 def _parsed(data: Buffer, shard: Shard) -> Where:

@@ -21,6 +21,7 @@ local_folder    the same, one file per key
 folder_identity which version of a local folder is there
 remote          everything else: rounds of ranged requests pinned to one version of the file
 remote_folder   the same, one object per key
+dandi_folder    the same of an archive, whose API says where they are
 zip_folder      the same in a ZIP file
 folder_url      pure: which URLs are of folders, and where their values are
 root_versions   pure: the version of a remote folder
@@ -30,6 +31,7 @@ concurrency     requests at once, bounded for each server, and what is left afte
 retry           which failures are tried again, when, and until when
 faults          what a failed request means, as an error of ours
 engines/        who fetches the bytes: a protocol, and one module per library
+hosts           pure: which servers a file may name
 connections     kept connections to http(s) servers
 clients         kept clients of obstore
 credentials     S3: who asks, and where the bucket is
@@ -41,14 +43,25 @@ trace           counts what was read
 
 from __future__ import annotations
 
-from nwb_dask.storage.access import Access, export_secrets, import_secrets, make_access
+from nwb_dask.storage.access import Access, export_secrets, find_remap, import_secrets, limit_access, make_access
 from nwb_dask.storage.allowed import AllowedStore, open_allowed
 from nwb_dask.storage.blocks import BlockFile
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.dandi_url import split_pinned
 from nwb_dask.storage.engines import Driver
+from nwb_dask.storage.faults import refusal
 from nwb_dask.storage.folder import Folder, KeyRange
 from nwb_dask.storage.globs import Choice, Order, make_choice
+from nwb_dask.storage.hosts import (
+    LOOPBACK,
+    PUBLIC_STORES,
+    allows,
+    is_exact,
+    is_link_local,
+    matches,
+    origin_of,
+    server_name,
+)
 from nwb_dask.storage.local import LocalStore, is_settled
 from nwb_dask.storage.named import Named, Sources
 from nwb_dask.storage.reached import ABSENT, path_key, reached_from, version_of, with_reached
@@ -56,9 +69,12 @@ from nwb_dask.storage.sources import expand_sources
 from nwb_dask.storage.store import Store, is_unchanged, open_bytes, open_store
 from nwb_dask.storage.trace import Trace, trace
 from nwb_dask.storage.urls import display_url, is_local, local_path
+from nwb_dask.storage.urls import scheme as url_scheme
 
 __all__ = [
     "ABSENT",
+    "LOOPBACK",
+    "PUBLIC_STORES",
     "Access",
     "AllowedStore",
     "BlockFile",
@@ -73,23 +89,33 @@ __all__ = [
     "Sources",
     "Store",
     "Trace",
+    "allows",
     "display_url",
     "expand_sources",
     "export_secrets",
+    "find_remap",
     "import_secrets",
+    "is_exact",
+    "is_link_local",
     "is_local",
     "is_settled",
     "is_unchanged",
+    "limit_access",
     "local_path",
     "make_access",
     "make_choice",
+    "matches",
     "open_allowed",
     "open_bytes",
     "open_store",
+    "origin_of",
     "path_key",
     "reached_from",
+    "refusal",
+    "server_name",
     "split_pinned",
     "trace",
+    "url_scheme",
     "version_of",
     "with_reached",
 ]

@@ -19,7 +19,8 @@ from nwb_dask.storage.access import Access, has_lost_secrets
 from nwb_dask.storage.concurrency import check_process, run_all
 from nwb_dask.storage.dandi_access import find_archive
 from nwb_dask.storage.dandi_url import UUID, DandiUrl
-from nwb_dask.storage.engines.http import HttpEngine, Location
+from nwb_dask.storage.engines.dandi import may_lead_to
+from nwb_dask.storage.engines.http import HttpEngine, Location, locate
 from nwb_dask.storage.engines.protocol import Failure, Pin
 from nwb_dask.storage.faults import explain, is_absent
 from nwb_dask.storage.retry import send
@@ -43,6 +44,18 @@ class Asset:
     """Whether it is a Zarr store and no file."""
     created: str
     modified: str
+
+
+@dataclass(frozen=True, slots=True)
+class ZarrPlace:
+    """Where the values of an asset in Zarr are, and which they are now."""
+
+    url: str
+    digest: str
+    """Of names and contents of all files (``dandi:dandi-zarr-checksum``), or the time of the last change while the
+    archive has not computed it; ``""`` if it says neither."""
+    size: int
+    """Bytes of all files."""
 
 
 class _JsonEngine(HttpEngine):
@@ -69,8 +82,8 @@ class Api:
         self._access = access
         self._dandiset = url.dandiset
         self._lost_secrets = has_lost_secrets(access)
-        self.name = f"dandi://{url.instance}/{url.dandiset}"
-        """Of the dandiset, for errors."""
+        self.name = f"dandi://{url.instance}/{url.dandiset or f'assets/{url.asset_id}'}"
+        """Of the dandiset or asset, for errors."""
 
     def default_version(self) -> str:
         """Return the version that was published last, or else the draft: as dandi-cli chooses.
@@ -135,6 +148,40 @@ class Api:
             message = f"the assets of {self.name}@{version} changed while they were listed; try again"
             raise SourceUnavailableError(message, url=self.name)
         return assets
+
+    def find_zarr(self, asset_id: str) -> ZarrPlace:
+        """Return where the values of an asset in Zarr are.
+
+        The metadata of an asset (``Asset.full_metadata`` of dandi-archive) have the place in the store as the second
+        ``contentUrl``, which stays, and the digest of what is there now: the files of a draft may change.
+
+        Raises
+        ------
+        SourceNotFoundError
+            If there is no such asset.
+        SourceUnavailableError
+            If it is not in Zarr, or its place is none that the archive may lead to.
+        """
+        found = self._ask(f"/assets/{asset_id}/", {})
+        if isinstance(found, Failure):
+            raise self._explain(found)
+        urls, digest, size = (found.get(name) for name in ("contentUrl", "digest", "contentSize"))
+        places = [one for one in urls if isinstance(one, str) and one.endswith("/")] if isinstance(urls, list) else []
+        places = [one for one in places if not one.startswith(self._archive.api)]
+        if not places or type(size) is not int:
+            raise self._odd("an asset in Zarr has no place or size")
+        if not self._may_be_at(places[0]):
+            raise self._odd("the place of an asset is one that it may not lead to")
+        checksum = digest.get("dandi:dandi-zarr-checksum") if isinstance(digest, Mapping) else None
+        return ZarrPlace(places[0], str(checksum or found.get("dateModified") or ""), size)
+
+    def _may_be_at(self, url: str) -> bool:
+        try:
+            origin = locate(url).origin
+        except ValueError:
+            return False
+        is_safe = origin.scheme == "https" or urlsplit(self._archive.api).scheme != "https"
+        return is_safe and may_lead_to(origin.host, is_public=self._archive.is_known)
 
     def _further(self, place: str, asked: Mapping[str, str], pages: range) -> list[object]:
         calls = [partial(self._ask, place, {**asked, "page": str(page)}) for page in pages]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 
-from nwb_dask.errors import SourceNotFoundError, UnsupportedLayoutError
+from nwb_dask.errors import SourceNotFoundError
 from nwb_dask.storage.access import Access
 from nwb_dask.storage.dandi_api import Api, Asset
 from nwb_dask.storage.dandi_url import DandiUrl, asset_name, pin
 from nwb_dask.storage.globs import Choice, translate
 from nwb_dask.storage.urls import display_url
-
-_N_SHOWN = 3
 
 
 def find_assets(url: DandiUrl, text: str, access: Access, choice: Choice) -> list[tuple[str, str]]:
@@ -39,8 +37,6 @@ def find_assets(url: DandiUrl, text: str, access: Access, choice: Choice) -> lis
         If the archive refuses to tell.
     SourceUnavailableError
         If it does not answer, or not as it should.
-    UnsupportedLayoutError
-        If one of the assets is a Zarr store, which cannot be read.
     """
     if url.kind == "asset":
         name = display_url(text) if text.startswith("dandi://") else f"dandi://{url.instance}/assets/{url.asset_id}"
@@ -52,7 +48,6 @@ def find_assets(url: DandiUrl, text: str, access: Access, choice: Choice) -> lis
         raise SourceNotFoundError(f"no asset in {api.name}@{version} matches {display_url(text)}", url=api.name)
     named = [(asset_name(url, version, one.path), one) for one in found]
     kept = [(name, one) for name, one in _ordered(named, choice) if choice.keeps(name)]
-    _refuse_zarr([name for name, one in kept if one.is_zarr])
     return [(name, pin(name, one.asset_id)) for name, one in kept]
 
 
@@ -84,15 +79,3 @@ def _ordered(named: list[tuple[str, Asset]], choice: Choice) -> list[tuple[str, 
     field = choice.order.lstrip("-")
     # Times are ISO texts of one kind (``AssetSerializer``), which sort as the times do.
     return sorted(named, key=lambda pair: (getattr(pair[1], field), pair[1].path), reverse=choice.order.startswith("-"))
-
-
-def _refuse_zarr(names: list[str]) -> None:
-    if not names:
-        return
-    more = f" and {len(names) - _N_SHOWN} more" if len(names) > _N_SHOWN else ""
-    way_out = (
-        f"leave them out with nwb_dask.sources(..., exclude={'*.zarr' if names[0].endswith('.zarr') else names!r})"
-    )
-    raise UnsupportedLayoutError(
-        f"{', '.join(names[:_N_SHOWN])}{more}: Zarr, which is not read by this version; {way_out}", url=names[0]
-    )

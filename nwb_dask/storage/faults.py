@@ -11,6 +11,7 @@ from nwb_dask.errors import (
 )
 from nwb_dask.storage.dandi_url import instance_of, key_variable
 from nwb_dask.storage.engines.protocol import Failure
+from nwb_dask.storage.hosts import is_link_local
 
 _ABSENT = {404, 410}
 _REFUSED = {401, 403}
@@ -25,6 +26,10 @@ _REASONS = {
     "broken": "the connection broke before the answer was complete",
     "stale": "the connection broke before the answer was complete",
 }
+
+
+class NoLinkError(SourceUnavailableError):
+    """An asset that is no file: an archive gives no link to a Zarr store."""
 
 
 def is_refused(failure: Failure) -> bool:
@@ -57,8 +62,7 @@ def explain(failure: Failure, name: str, *, lost_secrets: bool, had_access: bool
         message = f"{name} is not in the archive any more: a draft that was changed, or an asset that was deleted"
         return SourceNotFoundError(f"{message}; list it again", url=name)
     if archive is not None and failure.status == _BAD_REQUEST:
-        message = f"the archive gives no link to {name}: it may be Zarr, which is not read by this version"
-        return SourceUnavailableError(message, url=name)
+        return NoLinkError(f"the archive gives no link to {name}", url=name)
     if is_absent(failure):
         return SourceNotFoundError(f"nothing is at {name}{_folder_hint(name)}", url=name)
     if is_refused(failure):
@@ -79,12 +83,24 @@ def explain(failure: Failure, name: str, *, lost_secrets: bool, had_access: bool
             "too much to hold in memory; download it and give the local path",
             url=name,
         )
+    if failure.reason == "host":
+        return SourceAccessError(refusal(name, failure.said), url=name)
     if failure.status:
         wait = f" and asks to wait {failure.retry_after:.0f} s" if failure.retry_after else ""
         reason = f"the server answers {failure.status}{' ' + failure.said if failure.said else ''}{wait}"
     else:
         reason = _REASONS.get(failure.reason, "the answer is not what was asked for") + said
     return SourceUnavailableError(f"reading {name} failed: {reason}", url=name)
+
+
+def refusal(name: str, host: str) -> str:
+    """Return the message for a file on a server that references may not lead to."""
+    if is_link_local(host):
+        return f"{name} leads to {host}, an address of this machine's own link, which no file may name"
+    return (
+        f"{name} leads to the server {host}, which a file may not name; if you trust it, "
+        f"nwb_dask.options(allow_hosts=[{host!r}]), or name another place with remap={{URL: URL or path}}"
+    )
 
 
 def changed(name: str) -> SourceChangedError:

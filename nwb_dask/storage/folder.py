@@ -28,11 +28,11 @@ class Folder(Protocol):
 
     @property
     def size(self) -> int:
-        """Length of what the version was taken from, in bytes."""
+        """Bytes of what the version was taken from: documents at the root, a ZIP file, or all files (of an archive)."""
 
     @property
     def local_path(self) -> str | None:
-        """Path of a local folder; None for a remote one."""
+        """Path of a local folder; None for a remote one and for a ZIP file."""
 
     @property
     def is_unchanged(self) -> bool:
@@ -45,12 +45,18 @@ class Folder(Protocol):
     def read_keys(self, wanted: Sequence[KeyRange]) -> list[Buffer | None]:
         """Return values, or parts of them, in the order asked; None for a key that is not there.
 
-        Requests run at once; ask for everything in one call. A range is clipped to the length of the value.
+        Requests run at once; ask for everything in one call. A range is clipped to the length of the value. Documents
+        that were fetched to open the folder, or seen not to be there, cost no request.
 
         Raises
         ------
         SourceUnavailableError
-            If the bytes cannot be had. That a key is not there is no error, that it may not be seen is one.
+            If the bytes cannot be had. That a key is not there is no error; that it may not be seen (403, a link out of
+            the folder, a link to nothing) is one, since it would else become fill values.
+        SourceChangedError
+            If the folder is another than `source`, as far as its version shows.
+        MalformedFileError
+            If a key leads out of the folder: it is absolute, or has an empty part, ``.`` or ``..``.
         """
 
     def list_keys(self, prefix: str = "") -> list[str] | None:

@@ -41,6 +41,8 @@ class RemoteFolder:
         Credentials and options.
     expected : Identity, optional
         The version that must be there; opening needs no request then.
+    base : (Url, Access), optional
+        Where the values are, and how to reach them, if that is not what `url` and `access` say.
     cached : Identity, optional
         A version that was there once; one conditional request for each document of it tells whether it still is.
 
@@ -52,14 +54,22 @@ class RemoteFolder:
 
     local_path: str | None = None
 
-    def __init__(self, url: Url, access: Access, *, expected: Identity | None, cached: Identity | None = None) -> None:
+    def __init__(
+        self,
+        url: Url,
+        access: Access,
+        *,
+        expected: Identity | None,
+        cached: Identity | None = None,
+        base: tuple[Url, Access] | None = None,
+    ) -> None:
         check_process()
         self.access = access
-        self._url = url
+        self._base, self._base_access = base or (url, access)
         self._name = display_url(url).rstrip("/")
         options = access.choices()
         self._seconds, self._limit = options.deadline, options.requests_per_host
-        self._host = connect(join_key(url, ".zgroup"), access).host
+        self._host = connect(join_key(self._base, ".zgroup"), self._base_access).host
         # Documents at the root that were asked for. Only added to, so that threads need no lock.
         self._held: dict[str, Buffer | None] = {}
         self._unproven: list[RootVersion] = []
@@ -112,12 +122,7 @@ class RemoteFolder:
 
     def list_keys(self, prefix: str = "") -> list[str] | None:
         """Return all keys below a folder (``"units/"``), sorted; None where the server has no listing (http)."""
-        if scheme(self._url) not in BUCKETS:
-            return None
-        bucket, above, _ = split_bucket(self._url)
-        above = f"{above.rstrip('/')}/".lstrip("/")
-        found = list_keys(f"{scheme(self._url)}://{bucket}", above + prefix, self.access, recursive=True)
-        return sorted(one.removeprefix(above) for one in found if one.startswith(above) and not one.endswith("/"))
+        return list_below(self._base, prefix, self._base_access) if scheme(self._base) in BUCKETS else None
 
     def _is_held(self, key: str, proofs: Sequence[RootVersion]) -> bool:
         return key in self._held or any(one.root == key for one in proofs)
@@ -163,7 +168,7 @@ class RemoteFolder:
 
     def _ask_root(self, root: str, known: RootVersion | None) -> Outcome:
         """Return the answer for a document at the root; no body if it is `known` still."""
-        engine = connect(join_key(self._url, root), self.access)
+        engine = connect(join_key(self._base, root), self._base_access)
         now = identify(engine, name=self._name, seconds=self._seconds)
         if isinstance(now, Failure):
             return now
@@ -207,7 +212,7 @@ class RemoteFolder:
 
     def _ask(self, key: str, wanted: Wanted) -> Outcome:
         """Return the answer for a value or a part of it, which is empty where the value is shorter."""
-        engine = connect(join_key(self._url, key), self.access, is_value=True)
+        engine = connect(join_key(self._base, key), self._base_access, is_value=True)
         get = partial(send, engine, pin=Pin(), name=self._name, seconds=self._seconds)
         outcome = get(wanted)
         if isinstance(outcome, Answer) and outcome.content_type.startswith("text/html"):
@@ -248,7 +253,7 @@ class RemoteFolder:
                 f"{name} has {failure.size / 2**20:.0f} MiB, which is too much to hold in memory", url=self._name
             )
         lost_secrets = has_lost_secrets(self.access)
-        if is_refused(failure) and self._had_access and not lost_secrets and scheme(self._url) in BUCKETS:
+        if is_refused(failure) and self._had_access and not lost_secrets and scheme(self._base) in BUCKETS:
             return SourceAccessError(
                 f"reading {name} was refused{f' ({failure.said})' if failure.said else ''}: it may not be read, or the "
                 "credentials have expired, or it is not there and the bucket says so only to those who may list it; a "
@@ -269,6 +274,14 @@ class RemoteFolder:
 
     def __repr__(self) -> str:
         return f"RemoteFolder({self._name!r})"
+
+
+def list_below(url: str, prefix: str, access: Access) -> list[str]:
+    """Return the keys below a folder of a folder in a bucket, sorted."""
+    bucket, above, _ = split_bucket(url)
+    above = f"{above.rstrip('/')}/".lstrip("/")
+    found = list_keys(f"{scheme(url)}://{bucket}", above + prefix, access, recursive=True)
+    return sorted(one.removeprefix(above) for one in found if one.startswith(above) and not one.endswith("/"))
 
 
 def _is_fatal(outcome: Outcome) -> bool:

@@ -12,6 +12,7 @@ from nwb_dask.index import Identity, Source, Url
 from nwb_dask.storage.access import Access
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.engines import Driver
+from nwb_dask.storage.faults import NoLinkError
 from nwb_dask.storage.folder import Folder
 from nwb_dask.storage.folder_identity import folder_identity
 from nwb_dask.storage.folder_url import is_folder_url, is_pinned, is_zip_url, may_be_folder
@@ -21,7 +22,7 @@ from nwb_dask.storage.reached import reached_from, with_reached
 from nwb_dask.storage.remote import RemoteStore
 from nwb_dask.storage.remote_folder import RemoteFolder
 from nwb_dask.storage.root_versions import split_version
-from nwb_dask.storage.urls import local_path, scheme
+from nwb_dask.storage.urls import display_url, local_path, scheme
 from nwb_dask.storage.zip_folder import ZipFolder
 
 
@@ -87,6 +88,11 @@ def open_store(
 ) -> Store | Folder:
     """Return the open file or folder at `url`.
 
+    A folder is a local directory; a remote URL that ends in ``.zarr``, ``.lindi.d``, or, but for http(s), a slash; an
+    asset of an archive in Zarr; and what a ZIP file (``.zip``) has in it. Where nothing is at a remote URL that ends in
+    ``.nwb``, a slash, or no suffix, a folder is looked for: one round more, of what is else not found. Files cost no
+    request for it.
+
     Parameters
     ----------
     url : Url
@@ -96,8 +102,10 @@ def open_store(
     access : Access
         How to reach it.
     expected : Identity, optional
-        The version that was planned. A remote file is then opened without a request and checked by the first
-        read; without it, one round fetches the head and the tail of the file, which later reads use.
+        The version that was planned. A remote file or folder is then opened without a request and checked by the first
+        read (a Zarr asset with one question to its archive); without it, one round fetches the head and the tail of the
+        file, or the documents at the root of the folder, which later reads use. What the version of a folder does not
+        show is said in `folder_identity` and `root_versions`.
     cached : Identity, optional
         A version that was there once, if `expected` is None. One small request then tells whether it still is
         (`Store.is_unchanged`), and nothing is fetched of it; no request is made where the URL pins that version. If
@@ -119,6 +127,8 @@ def open_store(
     if _is_here(url):
         return open_bytes(url, access, expected, cached=cached)
     version = expected or cached
+    if scheme(url) == "dandi":
+        return _open_asset(url, access, expected, cached=cached)
     is_folder = is_folder_url(url) if version is None else split_version(version) is not None
     if is_folder and not is_pinned(url):
         return RemoteFolder(url, access, expected=expected, cached=cached)
@@ -133,6 +143,19 @@ def open_store(
     except (SourceAccessError, SourceNotFoundError):
         # What the user named is a file as far as anyone knows.
         raise missing from None
+
+
+def _open_asset(url: Url, access: Access, expected: Identity | None, *, cached: Identity | None) -> Store | Folder:
+    """Return an open asset of an archive, which is a Zarr store if the archive has no file of it."""
+    from nwb_dask.storage.dandi_folder import DandiFolder, is_zarr_version  # noqa: PLC0415  # 20 ms for those who read archives
+
+    version = expected or cached
+    if display_url(url).endswith(".zarr") if version is None else is_zarr_version(version):
+        return DandiFolder(url, access, expected=expected, cached=cached)
+    try:
+        return open_bytes(url, access, expected, cached=cached)
+    except NoLinkError:
+        return DandiFolder(url, access, expected=expected, cached=cached)
 
 
 def open_bytes(url: Url, access: Access, expected: Identity | None = None, *, cached: Identity | None = None) -> Store:

@@ -16,6 +16,7 @@ fail on demand, as `RangeServer` does. Paths, parameters, fields and statuses ar
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import threading
@@ -129,12 +130,16 @@ class DandiServer:
     # --- What is in it
 
     def add(self, dandiset: str, path: str, file: Path, *, is_zarr: bool = False) -> str:
-        """Put a file into the draft of a dandiset, in place of what is at that path; return the id of the asset."""
+        """Put a file, or the folder of a Zarr store, into the draft of a dandiset, in place of what is at that path.
+
+        Returns the id of the asset. Values of a store are sent to everybody, as from a public bucket.
+        """
         blob = str(uuid.uuid4())
-        place = f"blobs/{blob[:3]}/{blob[3:6]}/{blob}"
+        place = f"zarr/{blob}" if is_zarr else f"blobs/{blob[:3]}/{blob[3:6]}/{blob}"
         (self.folder / place).parent.mkdir(parents=True, exist_ok=True)
         (self.folder / place).symlink_to(file.resolve())
-        self.storage.require_signature(place)
+        if not is_zarr:
+            self.storage.require_signature(place)
         with self._changing:
             number = len(self._assets)
             asset = Asset(
@@ -282,6 +287,8 @@ class DandiServer:
         asset, dandiset = self._assets[asset_id]
         if refusal := self._refusal(request, dandiset):
             return refusal
+        if what != "download" and asset.is_zarr:
+            return _json({**_row(asset), **self._described_zarr(asset)})
         link = "" if asset.is_zarr else self.storage.signed_url(asset.blob, seconds=self.link_seconds)
         if what != "download":
             # Readers know the bucket by the "s3" in its name, which is a user's here.
@@ -290,6 +297,24 @@ class DandiServer:
         if asset.is_zarr:
             return _detail(HTTPStatus.BAD_REQUEST, "Unable to provide download link for zarr assets.")
         return Answer(HTTPStatus.FOUND, {"Location": link})
+
+    def _described_zarr(self, asset: Asset) -> dict[str, object]:
+        """Return what the metadata of a store say of its files, as they are now; the digest is none of a real one."""
+        folder = self.folder / asset.blob
+        files = sorted(one for one in folder.rglob("*") if one.is_file())
+        sizes = [one.stat().st_size for one in files]
+        told = hashlib.md5(usedforsecurity=False)
+        for one in files:
+            told.update(one.relative_to(folder).as_posix().encode() + one.read_bytes())
+        return {
+            "contentUrl": [
+                f"{self.api_url}/assets/{asset.asset_id}/download/",
+                f"{self.storage.base_url}/{asset.blob}/",
+            ],
+            "contentSize": sum(sizes),
+            "digest": {"dandi:dandi-zarr-checksum": f"{told.hexdigest()}-{len(files)}--{sum(sizes)}"},
+            "encodingFormat": "application/x-zarr",
+        }
 
 
 def _row(asset: Asset) -> dict[str, object]:

@@ -12,6 +12,7 @@ import pytest
 COMPARED = "compared with h5py"
 """Name of the property in which a test leaves its counts, as JSON: xdist carries it to the process that prints."""
 DAMAGED = "damaged files"
+STORES = "stores compared"
 
 
 def _properties(reporter: pytest.TerminalReporter, name: str) -> Iterator[dict[str, Any]]:
@@ -26,6 +27,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print counts of what was compared, and each reason why something went through h5py or was refused."""
     compared = list(_properties(terminalreporter, COMPARED))
     damaged = list(_properties(terminalreporter, DAMAGED))
+    stores = list(_properties(terminalreporter, STORES))
+    if stores:
+        terminalreporter.section("Zarr stores")
+        for line in sorted({entry["text"] for entry in stores}):
+            terminalreporter.write_line(line)
     if not compared and not damaged:
         return
     write = terminalreporter.write_line

@@ -315,14 +315,6 @@ def test_engines_that_cannot_renew_a_link_are_refused(dandi: DandiServer) -> Non
         open_bytes(url_of(), make_access({"engine": "fsspec"}))
 
 
-def test_an_asset_in_zarr_that_is_named_by_its_id_is_refused_by_the_archive(
-    dandi: DandiServer, sessions: dict[str, Path]
-) -> None:
-    asset_id = dandi.add("000363", "z.nwb.zarr", sessions[NAMES[0]], is_zarr=True)
-    with pytest.raises(SourceUnavailableError, match="Zarr"):
-        nwb_dask.read_table(f"dandi://dandi/assets/{asset_id}", "/units")
-
-
 def test_an_asset_is_read_by_its_id(dandi: DandiServer, sessions: dict[str, Path]) -> None:
     asset_id = url_of().partition("?asset=")[2]
     frame = nwb_dask.read_table(f"dandi://dandi/assets/{asset_id}", "/units", columns=["spike_times"])

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 import nwb_dask
-from nwb_dask.errors import SourceAccessError, SourceNotFoundError, SourceUnavailableError, UnsupportedLayoutError
+from nwb_dask.errors import SourceAccessError, SourceNotFoundError, SourceUnavailableError
 from nwb_dask.storage import Sources
 from nwb_dask.testing import DandiServer
 from tests.storage.archives import DANDISET, KEY, NAMES, VERSION, asked, forget, named
@@ -56,14 +56,6 @@ def test_what_is_no_nwb_is_left_out_of_folders(dandi: DandiServer, sessions: dic
     for name in ("a.mp4", "b.nwb.json", ".hidden.nwb", ".cache/c.nwb", "d.NWB"):
         dandi.add("000363", name, sessions[NAMES[0]])
     assert nwb_dask.sources(f"{DANDISET}@draft").names == tuple(named(path, "draft") for path in NAMES)
-
-
-@pytest.mark.parametrize("path", ["z.nwb.zarr", "z.nwb"])
-def test_zarr_is_an_error_until_it_is_excluded(dandi: DandiServer, sessions: dict[str, Path], path: str) -> None:
-    dandi.add("000363", path, sessions[NAMES[0]], is_zarr=True)
-    with pytest.raises(UnsupportedLayoutError, match=r"Zarr, which is not read.*exclude="):
-        nwb_dask.sources(f"{DANDISET}@draft")
-    assert len(nwb_dask.sources(f"{DANDISET}@draft", exclude=path)) == len(NAMES)
 
 
 def test_assets_are_chosen_ordered_and_bounded(dandi: DandiServer, sessions: dict[str, Path]) -> None:

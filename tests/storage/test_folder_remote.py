@@ -12,7 +12,7 @@ import pytest
 
 from nwb_dask.errors import SourceAccessError, SourceChangedError, SourceNotFoundError, SourceUnavailableError
 from nwb_dask.index import Identity, Source, Url
-from nwb_dask.storage import Folder, KeyRange, make_access, open_store, trace
+from nwb_dask.storage import Folder, KeyRange, concurrency, make_access, open_store, trace
 from nwb_dask.testing import RangeServer
 from nwb_dask.testing.faulty import Fault
 from tests.storage.folders import contents, write_store
@@ -178,6 +178,24 @@ def test_a_store_named_like_a_file_is_found_where_the_file_is_not(server: RangeS
             assert read(folder, ("x/0", None)) == [contents(path, "x/0")]
         assert by(server, cached=version, name="bucket/b.nwb").is_unchanged
         assert len(server.log) == 3
+
+
+def test_a_folder_whose_server_has_a_page_for_it_is_found_with_a_slash(server: RangeServer, tmp_path: Path) -> None:
+    path = write_store(tmp_path / "bucket" / "b.nwb")
+    with BY_HTTP(server, name="bucket/b.nwb/") as folder:
+        assert read(folder, ("x/0", None)) == [contents(path, "x/0")]
+
+
+def test_a_forked_process_reads_local_folders_only(
+    server: RangeServer, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with BY_HTTP(server) as folder:
+        monkeypatch.setattr(concurrency._threads, "forked", True)
+        with pytest.raises(SourceUnavailableError, match="forked"):
+            folder.read_keys([("x/0", None)])
+        with open_store(Url(str(path)), make_access(None)) as here:
+            assert isinstance(here, Folder)
+            assert read(here, ("x/0", None)) == [contents(path, "x/0")]
 
 
 def test_a_file_costs_no_more_requests_than_before(server: RangeServer, tmp_path: Path) -> None:

@@ -86,8 +86,7 @@ def read_virtual(
     pieces = read_pieces(properties)
     dtype = native_dtype(entry.element)
     n_bytes = count(spans) * prod(lengths) * max(dtype.itemsize, 1)
-    if n_bytes > _MAX_BYTES:
-        _require_room(pieces, opened, n_bytes, room)
+    _require_room(pieces, opened, n_bytes, room)
     out = _filled(dtype, (count(spans), *lengths), properties)
     if not shape or not out.size:
         return out if shape else out.reshape(())
@@ -98,7 +97,14 @@ def read_virtual(
     return out
 
 
+def require_virtual_room(properties: h5p.PropDCID, opened: Opener, n_bytes: int, *, room: int) -> None:
+    """Raise if a virtual dataset cannot have `n_bytes`; see `read_virtual`."""
+    _require_room(read_pieces(properties), opened, n_bytes, room)
+
+
 def _require_room(pieces: tuple[Piece, ...], opened: Opener, n_bytes: int, room: int) -> None:
+    if n_bytes <= _MAX_BYTES:
+        return
     for name, path in {one.filename: one.path for one in pieces}.items():
         if name != SAME_FILE:
             with opened(name, path) as file:

@@ -5,8 +5,8 @@ libhdf5 follows none of these here. It says what is stored; the files are found,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from math import prod
 from types import TracebackType
@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from nwb_dask.backends.hdf5.assembled import read_raw, read_virtual
+from nwb_dask.backends.hdf5.assembled import read_raw, read_virtual, require_virtual_room
 from nwb_dask.backends.hdf5.boundary import Boundary
 from nwb_dask.backends.hdf5.boxes import Box, checked_box
 from nwb_dask.backends.hdf5.compose import POINTER
@@ -197,6 +197,23 @@ class ReachingFile:
             return entry.shape is None or 0 in entry.shape
         return self._file.holds(entry)
 
+    def require_room(self, entry: ArrayEntry, n_bytes: int) -> None:
+        """Raise if what a dataset is made of cannot hold so much; see `backends.File.require_room`."""
+        if not _is_elsewhere(entry):
+            self._file.require_room(entry, n_bytes)
+            return
+        with Boundary(self.source.url, entry.path):
+            if entry.home is not None:
+                with self._home(entry, entry.home) as (other, there):
+                    other.require_room(there, n_bytes)
+                return
+            with one_step():
+                if entry.layout == "external":
+                    self._raw_files(entry).require(0, n_bytes)
+                else:
+                    properties = self._file.creation(entry)
+                    require_virtual_room(properties, self._source_file, n_bytes, room=self._store.size)
+
     def read(self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None = None, inner: Box | None = None) -> _Values:
         """Return rows of the first axis of a dataset, or a box of each; see `backends.File.read`."""
         return self.read_many([(entry, spans, inner)])[0]
@@ -217,21 +234,30 @@ class ReachingFile:
                 return self._file.read(replace(entry, layout="contiguous"))
             box = checked_box(inner, shape)
             wanted = tidy(spans if shape else None, n_rows=shape[0] if shape else 1)
-            properties = self._file.creation(entry)
             with one_step():
                 if entry.layout == "external":
-                    segments = read_segments(properties, prod(shape) * entry.element.size)
-                    return read_raw(entry, wanted, box, RawFiles(segments, lambda name: self._raw(name, entry)))
+                    return read_raw(entry, wanted, box, self._raw_files(entry))
+                properties = self._file.creation(entry)
                 return read_virtual(entry, wanted, box, properties, self._source_file, room=self._store.size)
 
     def _read_home(
         self, entry: ArrayEntry, home: Home, spans: npt.NDArray[np.int64] | None, inner: Box | None
     ) -> _Values:
+        with self._home(entry, home) as (other, there):
+            values = other.read(there, spans, inner)
+        return routed_values(values, entry.element, home.routes)
+
+    @contextmanager
+    def _home(self, entry: ArrayEntry, home: Home) -> Iterator[tuple[File, ArrayEntry]]:
+        """Give the file that a dataset behind a link is in, and what it is there."""
         if self._outside is None:
             raise UnsupportedLayoutError(f"{entry.path} is in another file, {home.url}; {_WAY_OUT}", path=entry.path)
         with one_step(), self._outside.file(home.url, self._at) as other:
-            values = other.read(replace(entry, path=home.path, home=None), spans, inner)
-        return routed_values(values, entry.element, home.routes)
+            yield other, replace(entry, path=home.path, home=None)
+
+    def _raw_files(self, entry: ArrayEntry) -> RawFiles:
+        segments = read_segments(self._file.creation(entry), prod(entry.shape or ()) * entry.element.size)
+        return RawFiles(segments, lambda name: self._raw(name, entry))
 
     def _source_file(self, filename: str, path: str) -> AbstractContextManager[File]:
         """Give the file that a part of a virtual dataset is in."""

@@ -18,5 +18,6 @@ def command() -> None:
     """List the files that a source means.
 
     Local files must be there. Remote ones that are named without a glob are asked for with --long only. Files of
-    other formats are listed too where they are named; `info` opens them.
+    other formats are listed too where they are named; `info` opens them. Of a Zarr store, size and version are those
+    of its metadata.
     """

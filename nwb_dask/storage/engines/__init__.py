@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 from nwb_dask.errors import NWBDaskError, SourceUnavailableError
 from nwb_dask.options import EngineName
-from nwb_dask.storage.access import Access, find_headers, find_secrets
+from nwb_dask.storage.access import Access, find_headers, find_rules, find_secrets
 from nwb_dask.storage.concurrency import check_process
 from nwb_dask.storage.engines.protocol import Driver, Engine
 from nwb_dask.storage.urls import BUCKETS, display_url, scheme, split_bucket
@@ -64,6 +64,9 @@ def connect(url: str, access: Access, *, is_value: bool = False) -> Engine:
     check_process()
     typed, options = scheme(url), access.choices()
     kind, name = BUCKETS.get(typed, typed), options.engine
+    if find_rules(access) is not None and kind in _HTTP:
+        # The one engine that sees where redirects lead.
+        name = "http"
     if typed == "dandi":
         return _in_archive(url, access, name)
     if name not in {"auto", "fsspec"} and kind not in _ENGINES[name]:
@@ -94,7 +97,7 @@ def _over_http(url: str, access: Access, name: EngineName) -> Engine:
     failure: NWBDaskError
     try:
         bare, headers = _take_user(url, access)
-        engine = HttpEngine(bare, headers)
+        engine = HttpEngine(bare, headers, rules=find_rules(access))
         if name == "obstore":
             from nwb_dask.storage.clients import connect_http  # noqa: PLC0415  # a library of its own
             from nwb_dask.storage.engines.obstore import ObstoreEngine  # noqa: PLC0415  # likewise

@@ -14,7 +14,7 @@ from fsspec.core import url_to_fs
 
 from nwb_dask.errors import NWBDaskError, SourceUnavailableError
 from nwb_dask.index import Identity
-from nwb_dask.storage.access import CHOICES, Access, find_fsspec_options, find_headers, find_secrets
+from nwb_dask.storage.access import CHOICES, ONLY_HOSTS, Access, find_fsspec_options, find_headers, find_secrets
 from nwb_dask.storage.engines.protocol import (
     WHOLE_BYTES,
     Answer,
@@ -189,7 +189,7 @@ def _host(url: str) -> str:
 def _options(url: str, access: Access) -> dict[str, object]:
     """Return the options of a file system under the names that it has for them."""
     kind = BUCKETS.get(scheme(url), scheme(url))
-    given = {name: value for name, value in access.options if name not in CHOICES}
+    given = {name: value for name, value in access.options if name not in {*CHOICES, ONLY_HOSTS}}
     given |= {name: value for name, value in find_secrets(access).items() if ":" not in name}
     headers = find_headers(access)
     if kind == "s3":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tarfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from numcodecs import Blosc
 
 import nwb_dask
 
@@ -108,10 +110,6 @@ def test_the_added_series_is_what_zarr_decodes() -> None:
 
 
 def _first_chunk(path: Path) -> Any:
-    import tarfile  # noqa: PLC0415  # only this test reads one
-
-    from numcodecs import Blosc  # noqa: PLC0415
-
     with tarfile.open(path) as tar:
         blob = tar.extractfile(f"blobs{AMENDED}/data/0")
         assert blob is not None

@@ -25,6 +25,8 @@ clients       kept clients of obstore
 credentials   S3: who asks, and where the bucket is
 clouds        Google and Azure: the same
 blocks        a file object over a store, for h5py
+url_keys      one name for a URL, however it is signed
+disk          folders in which processes keep files for each other
 trace         counts what was read
 ============= ===============================================================================
 """

@@ -27,6 +27,12 @@ clouds        Google and Azure: the same
 blocks        a file object over a store, for h5py
 url_keys      one name for a URL, however it is signed
 disk          folders in which processes keep files for each other
+chunk_cache   bytes of remote files in such a folder
+kept          what is in it of one file, as one reader sees that
+chunk_file    one range of one version, in pages that are checked
+seen          what a server said of a file when it was seen last
+freshness     pure: how long that may be believed (RFC 9111)
+cover         pure: which bytes are there, and which requests the rest takes
 trace         counts what was read
 ============= ===============================================================================
 """

@@ -46,7 +46,10 @@ _SECRETS = (
     "dandi_api_key",
 )
 _SWITCHES = ("anon", "requester_pays", "use_emulator")
-CHOICES = ("engine", "deadline", "requests_per_host", "dandi_api")
+CHOICES = (
+    *("engine", "deadline", "requests_per_host", "dandi_api"),
+    *("chunk_cache", "chunk_cache_dir", "chunk_cache_bytes", "chunk_cache_max_age"),
+)
 """Options of `nwb_dask.options` that travel with an `Access`."""
 _PLAIN = (
     *("endpoint_url", "region", "profile", "project", "service_account"),
@@ -95,8 +98,8 @@ class _Registry:
 def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
     """Return how to reach files, with the secrets among `storage_options` put aside.
 
-    What ``with nwb_dask.options(...)`` says about engine, deadline and concurrency goes with it, so that files are
-    read elsewhere as they were planned here.
+    What ``with nwb_dask.options(...)`` says about engine, deadline, concurrency and the chunk cache goes with it, so
+    that files are read elsewhere as they were planned here.
 
     Parameters
     ----------
@@ -105,9 +108,9 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
         ``requester_pays``, ``client_kwargs={"endpoint_url", "region_name"}``), gcsfs (``token``, ``project``), adlfs
         (``account_name``, ``account_key``, ``sas_token``, ``connection_string``), or obstore (``access_key_id``,
         ``skip_signature``, ``region`` ...); for http(s), ``headers``, or ``username`` and ``password``; for ``dandi://``,
-        ``dandi_api_key``; and ``engine``, ``deadline``, ``requests_per_host`` and ``dandi_api`` of
-        `nwb_dask.options`. With ``engine="fsspec"`` or ``"s3fs"`` other names are passed on to the file system as
-        they are. Options that are None count as absent.
+        ``dandi_api_key``; and ``engine``, ``deadline``, ``requests_per_host``, ``dandi_api``, and ``chunk_cache`` (with
+        ``_dir``, ``_bytes`` and ``_max_age``) of `nwb_dask.options`. With ``engine="fsspec"`` or ``"s3fs"`` other names
+        are passed on to the file system as they are. Options that are None count as absent.
 
     Raises
     ------
@@ -117,8 +120,8 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
         For two different values for one option, or half a pair of keys. No message ever shows a value.
     """
     given = storage_options or {}
-    plain: dict[str, Plain] = {name: value for name, value in chosen_options().items() if name in CHOICES}  # type: ignore[misc]  # checked by Options
-    plain |= {name: value for name, value in given.items() if name in CHOICES and value is not None}  # type: ignore[misc]  # checked next
+    plain: dict[str, Plain] = {name: _plain(value) for name, value in chosen_options().items() if name in CHOICES}
+    plain |= {name: _plain(value) for name, value in given.items() if name in CHOICES and value is not None}
     engine = current_options(plain).engine
     hidden: dict[str, str] = {}
     for name, value in _canonical(given, is_open=engine in {"fsspec", "s3fs"}):
@@ -130,6 +133,11 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
     if "@" in str(plain.get("endpoint_url", "")):
         raise ValueError("storage_options['endpoint_url'] must not hold a user; give 'key' and 'secret'")
     return Access(tuple(sorted(plain.items())), _register(hidden) if hidden else None)
+
+
+def _plain(value: object) -> Plain:
+    """Return a choice as it travels."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value  # type: ignore[return-value]  # checked by Options
 
 
 def _canonical(options: Mapping[str, object], *, is_open: bool) -> Iterator[tuple[str, Plain]]:

@@ -41,6 +41,7 @@ from __future__ import annotations
 
 from nwb_dask.storage.access import Access, export_secrets, import_secrets, make_access
 from nwb_dask.storage.blocks import BlockFile
+from nwb_dask.storage.chunk_cache import ChunkCache, chunk_cache
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.dandi_url import split_pinned
 from nwb_dask.storage.engines import Driver
@@ -58,6 +59,7 @@ __all__ = [
     "BlockFile",
     "Buffer",
     "Choice",
+    "ChunkCache",
     "Driver",
     "Folder",
     "KeyRange",
@@ -66,6 +68,7 @@ __all__ = [
     "Sources",
     "Store",
     "Trace",
+    "chunk_cache",
     "display_url",
     "expand_sources",
     "export_secrets",

@@ -25,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 _SETTLED_SECONDS = 2.5
 """A time of change, in whole seconds, tells versions apart only once it has passed for so long."""
+_LOOK_PAUSE = 20.0
+"""Times what a look at the folder takes, before the next: it changes with every range that is kept."""
 
 
 class Kept:
@@ -51,6 +53,7 @@ class Kept:
         self._version: bytes | None = None
         self._cover = Cover()
         self._listed = 0
+        self._next_look = 0.0
         self._noted = False
         self._seen = seen.read(self._place / seen.NAME, self._key)
 
@@ -75,26 +78,26 @@ class Kept:
             if self._seen is not None:
                 disk.mark_used(self._place / seen.NAME)
 
-    def confirm(self, identity: Identity, said: Said | None, asked: float) -> None:
+    def confirm(self, identity: Identity, said: Said, asked: float) -> None:
         """Note that an answer has shown this version.
 
         Parameters
         ----------
         identity : Identity
             The version.
-        said : Said, optional
-            What the answer says about how long it may be believed; None if it says nothing, such as "no change".
+        said : Said
+            What the answer says about how long it may be believed.
         asked : float
             When the question was sent, in seconds since 1970.
         """
-        if self._version is None or (said is not None and not said.may_be_kept):
+        if self._version is None or not said.may_be_kept:
             self._version = None
             return
         if self._noted:
             return
         self._noted = True
         before = self._seen.said if self._seen is not None and self._seen.identity == identity else Said()
-        self._seen = Seen(self._name, identity, before.updated(said or Said()), asked)
+        self._seen = Seen(self._name, identity, before.updated(said), asked)
         self._cache.write(self._place / seen.NAME, [seen.build(self._key, self._seen)])
 
     def forget(self, identity: Identity) -> None:
@@ -136,7 +139,10 @@ class Kept:
                 self._cover.add(kept)
 
     def _look(self, version: bytes) -> None:
-        """List what is kept, if that has changed."""
+        """List what is kept, if that has changed and is worth its time."""
+        began = time.monotonic()
+        if began < self._next_look:
+            return
         try:
             changed = self._place.stat().st_mtime_ns
             if changed == self._listed:
@@ -149,6 +155,7 @@ class Kept:
         ranges = [(int(one["start"], 16), int(one["stop"], 16)) for one in found if one and one["version"] == mine]
         self._cover = Cover(one for one in ranges if 0 < one[1] - one[0] <= chunk_file.MAX_BYTES)
         self._listed = changed
+        self._next_look = began + _LOOK_PAUSE * (time.monotonic() - began)
 
     def _read(self, version: bytes, kept: Range, wanted: Sequence[Range]) -> list[Piece]:
         path = self._place / chunk_file.file_name(version, kept)
@@ -157,7 +164,7 @@ class Kept:
             _log.debug("%s: %s is gone or damaged, and fetched again", self._name, path)
             with suppress(OSError):
                 path.unlink()
-            self._cover, self._listed = Cover(), 0
+            self._cover, self._listed, self._next_look = Cover(), 0, 0.0
             return []
         disk.mark_used(path)
         return pieces

@@ -11,7 +11,7 @@ _which = click.option(
     "--indexes/--chunks",
     "is_index",
     default=None,
-    help="Only what is known of files, or only their bytes.  [default: both]",
+    help="Only one of the two.  [default: both]",
 )
 
 
@@ -19,8 +19,9 @@ _which = click.option(
 def command() -> None:
     """Show or clear what is kept of remote files.
 
-    Indexes, which say what is in a file, are kept in NWB_DASK_CACHE_DIR, or in the user's cache folder, unless NWB_DASK_CACHE=off. Chunks
-    of bytes are kept in NWB_DASK_CHUNK_CACHE_DIR, or beside that, if NWB_DASK_CHUNK_CACHE=on.
+    Indexes, which say what is in a file, are kept in NWB_DASK_CACHE_DIR, or in the user's cache folder, unless
+    NWB_DASK_CACHE=off. Chunks of bytes are kept in NWB_DASK_CHUNK_CACHE_DIR, or beside the indexes, if
+    NWB_DASK_CHUNK_CACHE=on.
     """
 
 
@@ -43,7 +44,7 @@ def clear() -> None:
 
 
 @command.command
-@click.option("--indexes/--chunks", "is_index", default=True, help="Of what is known of files, or of their bytes.")
+@click.option("--indexes/--chunks", "is_index", default=True, help="Of which.")
 @answered_by("cache", "print_path")
 def path() -> None:
     """Print the folder of a cache."""

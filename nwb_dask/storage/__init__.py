@@ -1,40 +1,48 @@
 """Bytes of files, wherever they are: URL in, byte ranges out. Knows nothing of HDF5, Zarr or NWB.
 
-============= ===============================================================================
-access        how to reach files: options, and the process-wide registry that holds the secrets
-urls          names of URLs without what is secret in them
-sources       paths, URLs, globs, folders -> one (name, url) per file
-named         a file and its name, and frozen lists of them
-globs         pure: what a glob matches, and which files are wanted
-listing       what a bucket holds
-dandi_url     pure: what a URL of an archive says
-dandi_access  which API it is, and which key it may see
-dandi_api     questions to the API
-dandi_listing URL of an archive -> its assets
-store         `open_store`: one open file, read by ranges
-folder        what an open folder of many small files can do
-local         `os.pread`
-remote        everything else: rounds of ranged requests pinned to one version of the file
-coalesce      pure: ranges -> requests, and back
-concurrency   requests at once, bounded for each server, and what is left after a fork
-retry         which failures are tried again, when, and until when
-faults        what a failed request means, as an error of ours
-engines/      who fetches the bytes: a protocol, and one module per library
-connections   kept connections to http(s) servers
-clients       kept clients of obstore
-credentials   S3: who asks, and where the bucket is
-clouds        Google and Azure: the same
-blocks        a file object over a store, for h5py
-url_keys      one name for a URL, however it is signed
-disk          folders in which processes keep files for each other
-chunk_cache   bytes of remote files in such a folder
-kept          what is in it of one file, as one reader sees that
-chunk_file    one range of one version, in pages that are checked
-seen          what a server said of a file when it was seen last
-freshness     pure: how long that may be believed (RFC 9111)
-cover         pure: which bytes are there, and which requests the rest takes
-trace         counts what was read
-============= ===============================================================================
+=============== =================================================================================
+access          how to reach files: options, and the process-wide registry that holds the secrets
+urls            names of URLs without what is secret in them
+sources         paths, URLs, globs, folders -> one (name, url) per file
+named           a file and its name, and frozen lists of them
+globs           pure: what a glob matches, and which files are wanted
+listing         what a bucket holds
+dandi_url       pure: what a URL of an archive says
+dandi_access    which API it is, and which key it may see
+dandi_api       questions to the API
+dandi_listing   URL of an archive -> its assets
+store           `open_store`: one open file, read by ranges, or one folder, read by keys
+folder          what an open folder of many small files can do
+keys            pure: names in folders, and which of them say what is there
+local           `os.pread`
+local_folder    the same, one file per key
+folder_identity which version of a local folder is there
+remote          everything else: rounds of ranged requests pinned to one version of the file
+remote_folder   the same, one object per key
+zip_folder      the same in a ZIP file
+folder_url      pure: which URLs are of folders, and where their values are
+root_versions   pure: the version of a remote folder
+key_plan        pure: keys -> requests, and back
+coalesce        pure: ranges -> requests, and back
+concurrency     requests at once, bounded for each server, and what is left after a fork
+retry           which failures are tried again, when, and until when
+faults          what a failed request means, as an error of ours
+engines/        who fetches the bytes: a protocol, and one module per library
+connections     kept connections to http(s) servers
+clients         kept clients of obstore
+credentials     S3: who asks, and where the bucket is
+clouds          Google and Azure: the same
+blocks          a file object over a store, for h5py
+url_keys        one name for a URL, however it is signed
+disk            folders in which processes keep files for each other
+chunk_cache     bytes of remote files in such a folder
+kept            what is in it of one file, as one reader sees that
+chunk_file      one range of one version, in pages that are checked
+seen            what a server said of a file when it was seen last
+freshness       pure: how long that may be believed (RFC 9111)
+cover           pure: which bytes are there, and which requests the rest takes
+trace           counts what was read
+=============== =================================================================================
 """
 
 from __future__ import annotations
@@ -47,10 +55,10 @@ from nwb_dask.storage.dandi_url import split_pinned
 from nwb_dask.storage.engines import Driver
 from nwb_dask.storage.folder import Folder, KeyRange
 from nwb_dask.storage.globs import Choice, Order, make_choice
-from nwb_dask.storage.local import is_settled, is_unchanged
+from nwb_dask.storage.local import is_settled
 from nwb_dask.storage.named import Named, Sources
 from nwb_dask.storage.sources import expand_sources
-from nwb_dask.storage.store import Store, open_store
+from nwb_dask.storage.store import Store, is_unchanged, open_bytes, open_store
 from nwb_dask.storage.trace import Trace, trace
 from nwb_dask.storage.urls import display_url, is_local, local_path
 
@@ -79,6 +87,7 @@ __all__ = [
     "local_path",
     "make_access",
     "make_choice",
+    "open_bytes",
     "open_store",
     "split_pinned",
     "trace",

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
 from nwb_dask.storage.access import Access, has_lost_secrets
 from nwb_dask.storage.engines.protocol import Failure
 from nwb_dask.storage.faults import explain
 from nwb_dask.storage.retry import persist
 
+if TYPE_CHECKING:
+    from nwb_dask.storage.clients import Client  # loads a library of its own
+
 _PAGE = 1000
 
+_Skip: TypeAlias = "Callable[[str], str | None] | None"
 
-def list_keys(bucket_url: str, folder: str, access: Access, *, recursive: bool) -> list[str]:
+
+def list_keys(bucket_url: str, folder: str, access: Access, *, recursive: bool, skip: _Skip = None) -> list[str]:
     """Return the keys of a bucket below `folder`, unsorted.
 
     Parameters
@@ -22,7 +30,11 @@ def list_keys(bucket_url: str, folder: str, access: Access, *, recursive: bool) 
     access : Access
         Credentials and options. Listings go by obstore, whatever the engine is.
     recursive : bool
-        Whether folders in the folder are listed too; otherwise only the keys directly in it.
+        Whether folders in the folder are listed too; otherwise only the keys directly in it, and the folders, which
+        end in a slash.
+    skip : callable, optional
+        Takes a key, and returns the store that it is in, or None. Where a page of the listing ends in a store, the rest
+        of it is left out: stores have many more keys than anyone asks for.
 
     Raises
     ------
@@ -32,7 +44,7 @@ def list_keys(bucket_url: str, folder: str, access: Access, *, recursive: bool) 
     name = f"{bucket_url}/{folder}"
     found: list[str] = []
     outcome, _ = persist(
-        lambda _: _extend(found, bucket_url, folder, access, recursive=recursive),
+        lambda _: _extend(found, bucket_url, folder, access, recursive=recursive, skip=skip),
         host=bucket_url,
         name=name,
         seconds=access.choices().deadline,
@@ -42,21 +54,51 @@ def list_keys(bucket_url: str, folder: str, access: Access, *, recursive: bool) 
     return found
 
 
-def _extend(found: list[str], bucket_url: str, folder: str, access: Access, *, recursive: bool) -> Failure | None:
+def _extend(
+    found: list[str], bucket_url: str, folder: str, access: Access, *, recursive: bool, skip: _Skip
+) -> Failure | None:
     """Add the keys that follow those in `found`; return what ended that too soon."""
-    import obstore  # noqa: PLC0415  # only buckets need it
-
-    from nwb_dask.storage.clients import connect_bucket  # noqa: PLC0415  # likewise
+    from nwb_dask.storage.clients import connect_bucket  # noqa: PLC0415  # only buckets need it
     from nwb_dask.storage.engines.obstore import REQUEST_ERRORS, translate  # noqa: PLC0415  # likewise
 
     client = connect_bucket(bucket_url, access)
     try:
         if recursive:
-            # Keys come in order, so that a listing goes on where it broke off.
-            for page in obstore.list(client, folder or None, offset=found[-1] if found else None, chunk_size=_PAGE):
-                found.extend(one["path"] for one in page)
+            _extend_below(found, client, folder, skip)
         else:
-            found[:] = [one["path"] for one in obstore.list_with_delimiter(client, folder or None)["objects"]]
+            found[:] = _directly_in(client, folder)
     except REQUEST_ERRORS as exc:
         return translate(exc)
     return None
+
+
+def _extend_below(found: list[str], client: Client, folder: str, skip: _Skip) -> None:
+    import obstore  # noqa: PLC0415  # only buckets need it
+
+    is_done = False
+    while not is_done:
+        is_done = True
+        # Keys come in order, so that a listing goes on where it broke off, or behind a store.
+        for page in obstore.list(client, folder or None, offset=_offset(found, skip), chunk_size=_PAGE):
+            found.extend(one["path"] for one in page)
+            if len(page) == _PAGE and _offset(found, skip) != found[-1]:
+                is_done = False
+                break
+
+
+def _offset(found: list[str], skip: _Skip) -> str | None:
+    """Return what the following keys come after."""
+    if not found:
+        return None
+    store = None if skip is None else skip(found[-1])
+    if store is None or found[-1].removeprefix(f"{store}/").startswith("."):
+        return found[-1]
+    # The documents of version 2 come first, and no key of Zarr after this.
+    return max(found[-1], f"{store}/~")
+
+
+def _directly_in(client: Client, folder: str) -> list[str]:
+    import obstore  # noqa: PLC0415  # only buckets need it
+
+    listed = obstore.list_with_delimiter(client, folder or None)
+    return [*(one["path"] for one in listed["objects"]), *(f"{one}/" for one in listed["common_prefixes"])]

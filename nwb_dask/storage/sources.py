@@ -13,14 +13,17 @@ from nwb_dask.index import Url
 from nwb_dask.storage.access import Access, find_secrets
 from nwb_dask.storage.dandi_url import DandiUrl, parse_dandi
 from nwb_dask.storage.globs import MAGIC, Choice, translate
+from nwb_dask.storage.keys import ZARR_ROOTS
 from nwb_dask.storage.listing import list_keys
 from nwb_dask.storage.local import unavailable
 from nwb_dask.storage.named import Named, Sources
 from nwb_dask.storage.urls import BUCKETS, display_url, local_path, make_url, scheme, split_bucket
 
 _SUFFIX = ".nwb"
+_ZARR = ".zarr"
+_ARRAY = "/.zarray"
 # A directory of this name is one store, however many files it holds.
-_STORE_SUFFIXES = (".nwb", ".zarr")
+_STORE_SUFFIXES = (_SUFFIX, _ZARR, ".lindi.d")
 _EVERYTHING = Choice()
 
 
@@ -31,11 +34,14 @@ def expand_sources(source: object, access: Access, choice: Choice = _EVERYTHING)
     ----------
     source : str, path, Named, Sources, or list or tuple of them
         A path, or a URL (``file://``, ``http(s)://``, ``s3://``, ``gs://``, ``az://`` ...); a glob (local or in a
-        bucket, ``**`` for any depth); a folder (local, or a prefix in a bucket that ends in a slash), which means every
-        ``*.nwb`` below it. Matches of a glob and files of a folder are sorted by name. A local path that exists is
-        that file, whatever characters it has. Names with a leading dot are left out, as a shell does. For assets of an
-        archive (``dandi://``) see `dandi_listing.find_assets`. Files that this function found are themselves: what was
-        listed once need not be listed again.
+        bucket, ``**`` for any depth); a folder (local, or a prefix in a bucket that ends in a slash). A folder means
+        every ``*.nwb`` below it, files and folders, and every Zarr store (``*.zarr`` that has a group at its root), but
+        no LINDI documents and no ZIP files: these often stand beside what they stand for, and are found by name or glob
+        (``*.lindi.json``, ``*.nwb.zarr.zip``). A store is one source, and what is in it none. Matches of a glob and
+        files of a folder are sorted by name. A local path that exists is that file, whatever characters it has. Names
+        with a leading dot are left out, as a shell does. For assets of an archive (``dandi://``) see
+        `dandi_listing.find_assets`. Files that this function found are themselves: what was listed once need not be
+        listed again.
     access : Access
         How to list buckets and archives.
     choice : Choice, optional
@@ -169,22 +175,41 @@ def _check_text(names: list[str]) -> None:
 
 def _local(path: str) -> list[str]:
     """Return the files that an absolute path, folder or glob means."""
-    if os.path.isdir(path) and not path.endswith(_STORE_SUFFIXES):  # noqa: PTH112  # text in, text out
+    if os.path.isdir(path) and not _is_store(path):  # noqa: PTH112  # text in, text out
         try:
             found = sorted(_walk(path, ()))
         except OSError as exc:
             raise unavailable(exc, str(exc.filename or path)) from exc
         if not found:
-            raise SourceNotFoundError(f"the folder {path} has no *{_SUFFIX} in it", url=path)
+            raise SourceNotFoundError(f"the folder {path} has no *{_SUFFIX} and no *{_ZARR} in it", url=path)
         return found
     if os.path.lexists(path) or not MAGIC.search(path):
         return [path]
     matches = glob.glob(path, recursive=True)  # noqa: PTH207  # pathlib leaves nothing out and knows no absolute globs
-    found = sorted(one for one in matches if one.endswith(_STORE_SUFFIXES) or not os.path.isdir(one))  # noqa: PTH112  # text in, text out
+    fixed = len(MAGIC.split(path, maxsplit=1)[0].rpartition("/")[0])
+    found = sorted(one for one in matches if _is_source(one) and not _is_in_store(one[fixed:]))
     if not found:
         hint = f"; it matches folders only: end it with '/*{_SUFFIX}'" if matches else ""
         raise SourceNotFoundError(f"no file matches {path}{hint}", url=path)
     return found
+
+
+def _is_store(path: str) -> bool:
+    """Return whether a local folder is one source, by its name or by what is in it."""
+    return path.endswith(_STORE_SUFFIXES) or _has_root(path)
+
+
+def _has_root(path: str) -> bool:
+    return any(os.path.exists(f"{path}/{root}") for root in ZARR_ROOTS)  # noqa: PTH110  # text in, text out
+
+
+def _is_source(path: str) -> bool:
+    return _is_store(path) or not os.path.isdir(path)  # noqa: PTH112  # text in, text out
+
+
+def _is_in_store(path: str) -> bool:
+    """Return whether what a glob matched is a part of a store."""
+    return any(part.endswith(_STORE_SUFFIXES) for part in path.split("/")[:-1])
 
 
 def _walk(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
@@ -199,7 +224,11 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...]) -> Iterator[str]:
                 continue
             if entry.name.endswith(_SUFFIX):
                 yield entry.path
-            elif entry.is_dir() and not entry.name.endswith(_STORE_SUFFIXES):
+            elif not entry.is_dir():
+                continue
+            elif entry.name.endswith(_ZARR) and _has_root(entry.path):
+                yield entry.path
+            elif not _is_store(entry.path):
                 yield from _walk(entry.path, (*above, here))
 
 
@@ -214,24 +243,36 @@ def _bucket(text: str, access: Access) -> list[str]:
         return [text]
     if is_folder and key.rstrip("/").endswith(_STORE_SUFFIXES):
         return [text.rstrip("/")]
-    pattern = key + "**/*" + _SUFFIX if is_folder and not MAGIC.search(key) else key
+    is_all = is_folder and not MAGIC.search(key)
+    pattern = key + "**/*" if is_all else key
     fixed = MAGIC.split(pattern, maxsplit=1)[0].rpartition("/")
     recursive = "/" in pattern[len(fixed[0] + fixed[1]) :]
-    keys = list_keys(f"{scheme(text)}://{bucket}", fixed[0] + fixed[1], access, recursive=recursive)
+    place = f"{scheme(text)}://{bucket}"
+    keys = list_keys(place, fixed[0] + fixed[1], access, recursive=recursive, skip=lambda one: _store_in(one, fixed[0]))
+    if is_all and key and not set(ZARR_ROOTS).isdisjoint(one.removeprefix(key) for one in keys):
+        return [text]
     matches = re.compile(translate(pattern)).fullmatch
-    found = sorted({one for one in map(_store_of, keys) if matches(one)})
+    stores = {one: _store_in(one, fixed[0]) or one for one in keys}
+    found = sorted({one for one in stores.values() if matches(one)})
+    if is_all:
+        # What has an array at its root is no session. Of a long store not all documents are listed.
+        zarr = {store for one, store in stores.items() if one != store} - {
+            one.removesuffix(_ARRAY) for one in keys if one.endswith(_ZARR + _ARRAY)
+        }
+        found = [one for one in found if one.endswith(_SUFFIX) or (one.endswith(_ZARR) and one in zarr)]
     if not found:
         raise SourceNotFoundError(f"nothing in the bucket {bucket} matches {display_url(text)}", url=display_url(text))
-    return [f"{scheme(text)}://{bucket}/{one}" for one in found]
+    return [f"{place}/{one}" for one in found]
 
 
-def _store_of(key: str) -> str:
-    """Return the key of a file, or of the Zarr store that it is a part of."""
-    parts = key.split("/")
+def _store_in(key: str, above: str) -> str | None:
+    """Return the key of the store below `above` that a key is in; None if it is in none."""
+    start = len(above) + 1 if above else 0
+    parts = key[start:].split("/")
     for i, part in enumerate(parts[:-1]):
         if part.endswith(_STORE_SUFFIXES):
-            return "/".join(parts[: i + 1])
-    return key
+            return key[:start] + "/".join(parts[: i + 1])
+    return None
 
 
 def _refuse_http_listing(text: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nwb_dask.index import Source, Url
-from nwb_dask.storage import Buffer, Store, make_access, open_store
+from nwb_dask.storage import Buffer, Store, make_access, open_bytes
 
 ACCESS = make_access(None)
 PAGE_BYTES = 1024
@@ -65,4 +65,4 @@ class RemoteStore(CountingStore):
 
 
 def open_local(path: Path) -> Store:
-    return open_store(Url(str(path)), ACCESS)
+    return open_bytes(Url(str(path)), ACCESS)

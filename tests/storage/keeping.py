@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nwb_dask.index import Identity, Url
-from nwb_dask.storage import Store, make_access, open_store
+from nwb_dask.storage import Store, make_access, open_bytes
 from nwb_dask.testing import RangeServer
 from tests.storage.serving import CONTENT, NAME, expected_of, read
 
@@ -28,7 +28,7 @@ def change(server: RangeServer, content: bytes = OTHER, *, days: float = 30) -> 
 
 def open_it(server: RangeServer, expected: Identity | None = None, **more: Any) -> Store:
     cached = more.pop("cached", None)
-    return open_store(Url(server.url(NAME)), make_access(more), expected, cached=cached)
+    return open_bytes(Url(server.url(NAME)), make_access(more), expected, cached=cached)
 
 
 def ask(server: RangeServer, *ranges: tuple[int, int], **more: Any) -> int:

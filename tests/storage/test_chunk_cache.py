@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from nwb_dask.index import Identity, Url
 from nwb_dask.options import current_options
-from nwb_dask.storage import make_access, open_store
+from nwb_dask.storage import make_access, open_bytes
 from nwb_dask.testing import RangeServer
 from tests.storage.keeping import ask, blobs, change, open_it
 from tests.storage.serving import CONTENT, FAR, KIB, MIDDLE, NAME, OPENERS, expected_of, read
@@ -98,7 +98,7 @@ def test_a_pinned_version_is_never_asked_for(old_server: RangeServer) -> None:
     access = make_access({"anon": True, "endpoint_url": old_server.base_url, "chunk_cache_max_age": 0})
     for n_requests in (3, 0):
         old_server.reset()
-        with open_store(Url(f"s3://{NAME}?versionId=v1"), access) as store:
+        with open_bytes(Url(f"s3://{NAME}?versionId=v1"), access) as store:
             assert store.source.identity == Identity("version", "v1", len(CONTENT))
             assert read(store, MIDDLE) == expected_of(MIDDLE)
         assert old_server.n_requests == n_requests
@@ -108,7 +108,7 @@ def test_query_strings_that_sign_do_not_matter_and_are_not_written(old_server: R
     access = make_access({"headers": {"Authorization": "Bearer hush"}})
     for signature in ("one", "two"):
         old_server.reset()
-        with open_store(Url(f"{old_server.url(NAME)}?X-Amz-Signature={signature}&token=hush"), access) as store:
+        with open_bytes(Url(f"{old_server.url(NAME)}?X-Amz-Signature={signature}&token=hush"), access) as store:
             assert read(store, MIDDLE) == expected_of(MIDDLE)
     assert old_server.n_requests == 0
     written = [path for path in chunk_folder.rglob("*") if path.is_file()]

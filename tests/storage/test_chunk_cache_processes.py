@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nwb_dask.index import Url
-from nwb_dask.storage import make_access, open_store
+from nwb_dask.storage import make_access, open_bytes
 from nwb_dask.testing import RangeServer
 from nwb_dask.testing.files import write_session
 from tests.storage.analyses import analyse
@@ -57,7 +57,7 @@ def read_all(url: str, folder: str, seed: int) -> int:
     step = 200_000 + 777 * seed
     n_right = 0
     for turn in range(2):
-        with open_store(Url(url), access) as store:
+        with open_bytes(Url(url), access) as store:
             for at in range(0, store.size, step):
                 start = (at * (seed + 3 * turn + 1)) % store.size
                 stop = min(start + step, store.size)
@@ -76,7 +76,7 @@ def test_processes_that_read_write_and_sweep_at_once_get_the_bytes(bucket_server
 
 
 def read_in_child(url: str, folder: str, ranges: list[tuple[int, int]]) -> list[bytes]:
-    with open_store(Url(url), make_access({"chunk_cache": "on", "chunk_cache_dir": folder})) as store:
+    with open_bytes(Url(url), make_access({"chunk_cache": "on", "chunk_cache_dir": folder})) as store:
         return [bytes(one) for one in store.read(ranges)]
 
 

@@ -41,8 +41,18 @@ _ENGINES: dict[EngineName, tuple[str, ...]] = {
 """What each engine reads; fsspec reads what it knows."""
 
 
-def connect(url: str, access: Access) -> Engine:
+def connect(url: str, access: Access, *, is_value: bool = False) -> Engine:
     """Return who fetches the bytes of a remote file; nothing is sent yet.
+
+    Parameters
+    ----------
+    url : str
+        Where it is.
+    access : Access
+        Credentials and options.
+    is_value : bool
+        Whether it is one of many values in a folder, whose versions are not asked for on their own: answers need not
+        say of which version they are.
 
     Raises
     ------
@@ -63,7 +73,7 @@ def connect(url: str, access: Access) -> Engine:
     if name in {"fsspec", "s3fs"} or (name == "auto" and kind not in {*_HTTP, "s3", "gs", "az"}):
         from nwb_dask.storage.engines.fsspec import connect_fsspec  # noqa: PLC0415  # a library of its own
 
-        return connect_fsspec(url, access)
+        return connect_fsspec(url, access, is_value=is_value)
     if kind in _HTTP:
         return _over_http(url, access, name)
     return _in_bucket(url, access, driver=_ros3(url, access) if name == "ros3" else None)

@@ -35,8 +35,8 @@ _TIMES = ("LastModified", "last_modified", "mtime", "updated", "Last-Modified", 
 _STATUSES = range(400, 600)
 
 
-def connect_fsspec(url: str, access: Access) -> FsspecEngine:
-    """Return the engine of a file; nothing is sent yet.
+def connect_fsspec(url: str, access: Access, *, is_value: bool) -> FsspecEngine:
+    """Return the engine of a file, or of a value in a folder; nothing is sent yet.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def connect_fsspec(url: str, access: Access) -> FsspecEngine:
             f"fsspec cannot read {name} with these storage_options ({type(exc).__name__})", url=name
         )
     else:
-        return FsspecEngine(fs, path, host=_host(url), version=version)
+        return (FsspecValue if is_value else FsspecEngine)(fs, path, host=_host(url), version=version)
     raise failure
 
 
@@ -159,6 +159,25 @@ class FsspecEngine:
             return call(timeout=left) if self._fs.async_impl else call()
         except Exception as exc:  # noqa: BLE001  # of any library; the message may hold the URL
             return _translate(exc)
+
+
+class FsspecValue(FsspecEngine):
+    """One of many values in a folder, by a file system of fsspec: asked for at once, whatever its version."""
+
+    def get(self, wanted: Wanted, pin: Pin, until: float) -> Outcome:  # noqa: ARG002  # no conditions can be sent
+        """Return the bytes of one range, without the version that they are of."""
+        start, stop = wanted if isinstance(wanted, tuple) else (None if wanted is None else -wanted, None)
+        body = self._call(lambda **more: self._fs.cat_file(self._path, start=start, end=stop, **more), until)
+        if isinstance(body, Failure):
+            return body
+        if wanted is not None and len(body) > (wanted if isinstance(wanted, int) else wanted[1] - wanted[0]):
+            # Some do not notice that a server sends all of the file.
+            return Failure("whole")
+        if isinstance(wanted, int) and not body:
+            # The file system for http says nothing of a server that does not count from the end.
+            return Failure("status", 416)
+        # Where an end begins is not known, and not asked for.
+        return Answer(memoryview(body), start if isinstance(wanted, tuple) and start else 0, None)
 
 
 def _range(wanted: Wanted, size: int) -> tuple[int, int]:

@@ -37,6 +37,7 @@ url_keys        one name for a URL, however it is signed
 disk            folders in which processes keep files for each other
 chunk_cache     bytes of remote files in such a folder
 kept            what is in it of one file, as one reader sees that
+kept_values     what is in it of the values of a folder
 chunk_file      one range of one version, in pages that are checked
 seen            what a server said of a file when it was seen last
 freshness       pure: how long that may be believed (RFC 9111)

@@ -41,11 +41,15 @@ class Kept:
     max_age : float, optional
         For how many seconds a version is believed to be the present one after an answer has shown it; None for as long
         as that answer allows.
+    within : Identity, optional
+        Version of the folder that the file is a value of: in another one nothing of it is known.
     """
 
-    def __init__(self, cache: ChunkCache, url: Url, max_age: float | None) -> None:
+    def __init__(self, cache: ChunkCache, url: Url, max_age: float | None, within: Identity | None = None) -> None:
         self._cache = cache
         self._key = url_key(url)
+        if within is not None:
+            self._key = chunk_file.version_key(self._key, within)[: len(self._key)]
         self._name = display_url(url)
         self._place = cache.place(self._key)
         self._max_age = max_age
@@ -62,6 +66,15 @@ class Kept:
         """The version that an answer has shown last, to any process."""
         return None if self._seen is None else self._seen.identity
 
+    @property
+    def modified(self) -> float | None:
+        """When that was written, in seconds since 1970, if the answer has said so."""
+        return None if self._seen is None else self._seen.said.modified
+
+    def is_absent(self) -> bool:
+        """Return whether it may be taken without asking that nothing is there."""
+        return self._seen is not None and self._seen.identity is None and self._is_believed(self._seen)
+
     def is_fresh(self, identity: Identity) -> bool:
         """Return whether `identity` may be taken for the present version without asking."""
         if self._pinned is not None:
@@ -69,6 +82,9 @@ class Kept:
         last = self._seen
         if last is None or last.identity != identity:
             return False
+        return self._is_believed(last)
+
+    def _is_believed(self, last: Seen) -> bool:
         return is_fresh(last.said, asked=last.asked, now=time.time(), max_age=self._max_age)
 
     def begin(self, identity: Identity) -> None:
@@ -97,8 +113,15 @@ class Kept:
             return
         self._noted = True
         before = self._seen.said if self._seen is not None and self._seen.identity == identity else Said()
-        self._seen = Seen(self._name, identity, before.updated(said), asked)
-        self._cache.write(self._place / seen.NAME, [seen.build(self._key, self._seen)])
+        self._note(Seen(self._name, identity, before.updated(said), asked))
+
+    def note_absent(self, said: Said, asked: float) -> None:
+        """Note that an answer has shown that nothing is there; see `confirm`."""
+        self._note(Seen(self._name, None, said, asked))
+
+    def _note(self, found: Seen) -> None:
+        self._seen = found
+        self._cache.write(self._place / seen.NAME, [seen.build(self._key, found)])
 
     def forget(self, identity: Identity) -> None:
         """Take a version for the present one no more: an answer was of another."""
@@ -135,7 +158,7 @@ class Kept:
             if self._cover.has(*kept):
                 continue
             path = self._place / chunk_file.file_name(version, kept)
-            if self._cache.write(path, chunk_file.build(version, kept[0], part)):
+            if path.exists() or self._cache.write(path, chunk_file.build(version, kept[0], part)):
                 self._cover.add(kept)
 
     def _look(self, version: bytes) -> None:
@@ -190,8 +213,8 @@ def _is_settled(identity: Identity) -> bool:
     return time.time() - changed > _SETTLED_SECONDS
 
 
-def keep_parts(url: Url, options: Options) -> Kept | None:
-    """Return what is kept of a remote file; None where the cache is switched off."""
+def keep_parts(url: Url, options: Options, within: Identity | None = None) -> Kept | None:
+    """Return what is kept of a remote file, or of a value in a folder; None where the cache is switched off."""
     if options.chunk_cache == "off":
         return None
-    return Kept(chunk_cache(options), url, options.chunk_cache_max_age)
+    return Kept(chunk_cache(options), url, options.chunk_cache_max_age, within)

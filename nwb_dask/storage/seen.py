@@ -23,7 +23,8 @@ class Seen:
 
     name: str
     """The URL without user, password and query string."""
-    identity: Identity
+    identity: Identity | None
+    """None: nothing was there."""
     said: Said
     asked: float
     """When the question was sent, in seconds since 1970."""
@@ -54,7 +55,8 @@ def read(path: Path, key: bytes) -> Seen | None:
         facts = json.loads(body)
         if facts["key"] != key.hex():
             return None
-        return Seen(facts["name"], Identity(**facts["identity"]), Said(**facts["said"]), facts["asked"])
+        identity = None if facts["identity"] is None else Identity(**facts["identity"])
+        return Seen(facts["name"], identity, Said(**facts["said"]), facts["asked"])
     return None
 
 

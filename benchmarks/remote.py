@@ -56,10 +56,16 @@ class Program:
     """Takes part in the actions on many sessions."""
     rounds: int | None = None
     """Takes part in so many rounds only."""
+    keeps_chunks: bool = False
+    """Keeps bytes on disk, and believes a version for ever, as one may of published files."""
+    is_local: bool = False
+    """Reads the files themselves: what is left when there is no network."""
 
 
 PROGRAMS = (
     Program(OURS, "remote_nwb_dask", reads_many=True),
+    Program(f"{OURS}, chunk cache", "remote_nwb_dask", reads_many=True, keeps_chunks=True),
+    Program(f"{OURS}, local file", "remote_nwb_dask", reads_many=True, is_local=True),
     Program(LAZYNWB, "remote_lazynwb", "lazynwb", reads_many=True),
     Program(REMFILE, "remote_h5py", "remote_pynwb", "remfile", reads_many=True),
     Program("remfile + pynwb", "remote_pynwb", "remote_pynwb", "remfile"),
@@ -99,7 +105,8 @@ class Bench:
                 if program.rounds is not None and number >= program.rounds:
                     continue
                 for mode in _modes():
-                    self._measure_once(program, found[program][mode], urls, spikes, is_first=number == 0)
+                    places = [str(file) for file in files] if program.is_local else urls
+                    self._measure_once(program, found[program][mode], places, spikes, is_first=number == 0)
             programs = programs[1:] + programs[:1]
         for modes in found.values():
             self.measured += modes.values()
@@ -156,6 +163,8 @@ class Bench:
         environment = os.environ | {
             "NWB_DASK_CACHE_DIR": str(Path(question.cache, "nwb_dask")),
             "LAZYNWB_CATALOG_CACHE_PATH": str(Path(question.cache, "lazynwb.sqlite")),
+            "NWB_DASK_CHUNK_CACHE": "on" if program.keeps_chunks else "off",
+            "NWB_DASK_CHUNK_CACHE_MAX_AGE": "inf",
         }
         with subprocess.Popen(
             [python, "-m", f"benchmarks.peers.{program.module}", *arguments],

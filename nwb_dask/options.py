@@ -23,6 +23,10 @@ name                    environment                 what it decides
 ``allow_external``      NWB_DASK_ALLOW_EXTERNAL     folders with files that local HDF5 files may refer to, by links, by
                                                     external storage or by virtual datasets; none by default. In the
                                                     environment, between colons as in ``PATH``
+``chunk_cache``         NWB_DASK_CHUNK_CACHE        ``on`` or ``off``: whether bytes of remote files are kept on disk
+``chunk_cache_dir``     NWB_DASK_CHUNK_CACHE_DIR    where; by default ``cache_dir``
+``chunk_cache_bytes``   …_CHUNK_CACHE_BYTES         how much is kept before what was used longest ago is dropped
+``chunk_cache_max_age`` …_CHUNK_CACHE_MAX_AGE       seconds for which a kept version is believed without asking
 ======================  ==========================  ===========================================================
 """
 
@@ -81,6 +85,12 @@ class Options:
     cache_bytes: int = 2 * 1024**3
     allow_external: tuple[str, ...] = ()
     """Absolute paths; given as one folder or several. What is below them, links resolved, may be read."""
+    chunk_cache: Literal["on", "off"] = "off"
+    chunk_cache_dir: str | os.PathLike[str] | None = None
+    """A folder; None for `cache_dir`."""
+    chunk_cache_bytes: int = 10 * 1024**3
+    chunk_cache_max_age: float | None = None
+    """Seconds; 0 for never, infinity for ever. None for as long as the server allows (RFC 9111)."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "allow_external", _folders("allow_external", self.allow_external))
@@ -91,6 +101,10 @@ class Options:
         _check_count("requests_per_host", self.requests_per_host, least=1)
         _check_count("cache_bytes", self.cache_bytes, least=0)
         _check_folder("cache_dir", self.cache_dir)
+        _check_choice("chunk_cache", self.chunk_cache, ("on", "off"))
+        _check_folder("chunk_cache_dir", self.chunk_cache_dir)
+        _check_count("chunk_cache_bytes", self.chunk_cache_bytes, least=0)
+        _check_age("chunk_cache_max_age", self.chunk_cache_max_age)
         # As text they are hashable, and travel with other plain options.
         object.__setattr__(self, "remap", _remap_text("remap", self.remap))
         object.__setattr__(self, "allow_hosts", _hosts_text("allow_hosts", self.allow_hosts))
@@ -150,6 +164,15 @@ def _check_seconds(name: str, value: object) -> None:
         raise ValueError(f"{name}={value!r} is not a number of seconds above 0")
 
 
+def _check_age(name: str, value: object) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name}={value!r} is not a number of seconds")
+    if not value >= 0:
+        raise ValueError(f"{name}={value!r} is not a number of seconds, 0 or more")
+
+
 def _check_count(name: str, value: object, *, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name}={value!r} is not a whole number")
@@ -180,6 +203,9 @@ _PARSERS: Mapping[str, Callable[[str], object]] = {
     "cache": lambda text: _SWITCH.get(text.lower(), text.lower()),
     "cache_bytes": int,
     "allow_external": lambda text: tuple(one for one in text.split(os.pathsep) if one),
+    "chunk_cache": lambda text: _SWITCH.get(text.lower(), text.lower()),
+    "chunk_cache_bytes": int,
+    "chunk_cache_max_age": float,
 }
 _chosen: ContextVar[Mapping[str, object]] = ContextVar("nwb_dask_options", default=MappingProxyType({}))
 

@@ -8,7 +8,6 @@ lazy      mappings that read from the cache what they are asked for
 indexfile one file: table, blocks, digests
 parts     groups, datasets and chunk manifests as bytes
 serialize values as bytes
-keys      one name for a URL, however it is signed
 listing   the folder as a whole: its list and its bound
 memory    what this process has used last
 ========= ==========================================================================

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +12,6 @@ import platformdirs
 from nwb_dask.backends.known import Known
 from nwb_dask.catalog import listing
 from nwb_dask.catalog.indexfile import Facts, IndexFile, build, open_index
-from nwb_dask.catalog.keys import url_key
 from nwb_dask.catalog.lazy import attach, open_known
 from nwb_dask.catalog.listing import Entry
 from nwb_dask.catalog.memory import Memory
@@ -22,6 +19,8 @@ from nwb_dask.catalog.merge import merge
 from nwb_dask.errors import display_url
 from nwb_dask.index import Identity, Source, Url
 from nwb_dask.options import current_options
+from nwb_dask.storage.disk import Sweeper, mark_used
+from nwb_dask.storage.url_keys import url_key
 
 _log = logging.getLogger(__name__)
 
@@ -29,10 +28,6 @@ MAX_BYTES = 1 << 31
 """Of the folder, unless it is said otherwise."""
 _MEMORY_BYTES = 1 << 26
 _MEMORY_FILES = 256
-_SWEEP_SECONDS = 3600.0
-_UNSWEPT_SHARE = 16
-"""A process that has written this part of the bound looks at the folder, however short ago it was looked at."""
-_STAMP = ".swept"
 
 
 class IndexCache:
@@ -54,8 +49,7 @@ class IndexCache:
         self.folder = folder
         self.max_bytes = max_bytes
         self._memory = Memory(_MEMORY_BYTES, _MEMORY_FILES)
-        self._unswept_bytes = 0
-        self._next_look = 0.0
+        self._sweeper = Sweeper(folder, self.sweep)
 
     def find(self, url: Url, identity: Identity | None = None) -> Known | None:
         """Return what is known of a file, or None; what is found may be shared with other threads.
@@ -79,7 +73,7 @@ class IndexCache:
         opened = open_index(path, key)
         if opened is None or not _is_wanted(opened[1].identity, identity):
             return None
-        listing.mark_used(path)
+        mark_used(path)
         found = open_known(*opened, url)
         self._memory.put(key, found)
         return found
@@ -134,8 +128,7 @@ class IndexCache:
     def sweep(self, max_bytes: int | None = None) -> int:
         """Remove what was used longest ago if the folder is larger than it may be; return the bytes removed."""
         removed = listing.sweep(self.folder, self.max_bytes if max_bytes is None else max_bytes)
-        with suppress(OSError):
-            (self.folder / _STAMP).touch(mode=0o600)
+        self._sweeper.stamp()
         return removed
 
     def _write(self, known: Known, path: Path, key: bytes) -> None:
@@ -161,26 +154,7 @@ class IndexCache:
         if data is None:
             raise ValueError("there is too much to keep")
         listing.write_aside(path, data)
-        self._look_at_size(len(data))
-
-    def _look_at_size(self, n_written: int) -> None:
-        """Start to sweep, if that was not done for long."""
-        self._unswept_bytes += n_written
-        now = time.time()
-        is_much = self._unswept_bytes > self.max_bytes // _UNSWEPT_SHARE
-        if not is_much and now < self._next_look:
-            return
-        self._next_look = now + _SWEEP_SECONDS
-        self._unswept_bytes = 0
-        stamp = self.folder / _STAMP
-        try:
-            age = now - stamp.stat().st_mtime
-        except FileNotFoundError:
-            stamp.touch(mode=0o600)
-            age = 0.0
-        if is_much or not 0 <= age < _SWEEP_SECONDS:
-            # Nobody waits for it, not even at exit: the stamp is set at the end, so the next process does it again.
-            threading.Thread(target=self.sweep, name="nwb_dask-cache-sweep", daemon=True).start()
+        self._sweeper.note(len(data), self.max_bytes)
 
 
 def _is_wanted(found: Identity, wanted: Identity | None) -> bool:

@@ -24,11 +24,11 @@ from typing import BinaryIO, Literal, NamedTuple
 
 import pyarrow as pa
 
-from nwb_dask.catalog.keys import KEY_BYTES
 from nwb_dask.catalog.parts import SCHEMA
 from nwb_dask.catalog.serialize import pack, unpack
 from nwb_dask.errors import MalformedFileError
 from nwb_dask.index import Identity
+from nwb_dask.storage.url_keys import KEY_BYTES
 
 _log = logging.getLogger(__name__)
 

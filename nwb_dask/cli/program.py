@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "convert": "Write tables and series in formats that other tools read.",
         "metadata": "Show the metadata of sessions, one row per file.",
         "index": "Learn what remote files hold, ahead of reading them.",
-        "cache": "Show or clear what is known of remote files.",
+        "cache": "Show or clear what is kept of remote files.",
         "doctor": "Check versions, options, the cache, and a source.",
     }
 )

@@ -41,6 +41,9 @@ def open_source(url: Url, access: Access, expected: Identity | None = None) -> I
         trust.take(url, cached, access)
         expected, cached = cached, None
     with open_store(url, access, expected, cached=cached) as store:
+        if trust is not None and expected is None and not store.is_confirmed:
+            # The chunk cache says which version it is.
+            trust.take(url, store.source.identity, access)
         if known is not None and store.source.identity != known.source.identity:
             known = None
         with open_file(store, known) as file:

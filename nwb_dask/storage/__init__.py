@@ -37,6 +37,15 @@ clients         kept clients of obstore
 credentials     S3: who asks, and where the bucket is
 clouds          Google and Azure: the same
 blocks          a file object over a store, for h5py
+url_keys        one name for a URL, however it is signed
+disk            folders in which processes keep files for each other
+chunk_cache     bytes of remote files in such a folder
+kept            what is in it of one file, as one reader sees that
+kept_values     what is in it of the values of a folder
+chunk_file      one range of one version, in pages that are checked
+seen            what a server said of a file when it was seen last
+freshness       pure: how long that may be believed (RFC 9111)
+cover           pure: which bytes are there, and which requests the rest takes
 trace           counts what was read
 =============== =================================================================================
 """
@@ -46,6 +55,7 @@ from __future__ import annotations
 from nwb_dask.storage.access import Access, export_secrets, find_remap, import_secrets, limit_access, make_access
 from nwb_dask.storage.allowed import AllowedStore, open_allowed
 from nwb_dask.storage.blocks import BlockFile
+from nwb_dask.storage.chunk_cache import ChunkCache, chunk_cache
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.dandi_url import split_pinned
 from nwb_dask.storage.engines import Driver
@@ -80,6 +90,7 @@ __all__ = [
     "BlockFile",
     "Buffer",
     "Choice",
+    "ChunkCache",
     "Driver",
     "Folder",
     "KeyRange",
@@ -90,6 +101,7 @@ __all__ = [
     "Store",
     "Trace",
     "allows",
+    "chunk_cache",
     "display_url",
     "expand_sources",
     "export_secrets",

@@ -47,7 +47,10 @@ _SECRETS = (
     "dandi_api_key",
 )
 _SWITCHES = ("anon", "requester_pays", "use_emulator")
-CHOICES = ("engine", "deadline", "requests_per_host", "dandi_api", "remap", "allow_hosts", "allow_external")
+CHOICES = (
+    *("engine", "deadline", "requests_per_host", "dandi_api", "remap", "allow_hosts", "allow_external"),
+    *("chunk_cache", "chunk_cache_dir", "chunk_cache_bytes", "chunk_cache_max_age"),
+)
 """Options of `nwb_dask.options` that travel with an `Access`."""
 _PLAIN = (
     *("endpoint_url", "region", "profile", "project", "service_account"),
@@ -105,8 +108,8 @@ class _Registry:
 def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
     """Return how to reach files, with the secrets among `storage_options` put aside.
 
-    What ``with nwb_dask.options(...)`` says about engine, deadline and concurrency goes with it, so that files are
-    read elsewhere as they were planned here.
+    What ``with nwb_dask.options(...)`` says about engine, deadline, concurrency and the chunk cache goes with it, so
+    that files are read elsewhere as they were planned here.
 
     Parameters
     ----------
@@ -116,7 +119,8 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
         (``account_name``, ``account_key``, ``sas_token``, ``connection_string``), or obstore (``access_key_id``,
         ``skip_signature``, ``region`` ...); for http(s), ``headers``, or ``username`` and ``password``; for ``dandi://``,
         ``dandi_api_key``; and ``engine``, ``deadline``, ``requests_per_host``, ``dandi_api``, ``remap``,
-        ``allow_hosts`` and ``allow_external`` of `nwb_dask.options`. With ``engine="fsspec"`` or ``"s3fs"`` other names
+        ``allow_hosts``, ``allow_external`` and ``chunk_cache`` (with ``_dir``, ``_bytes`` and ``_max_age``) of
+        `nwb_dask.options`. With ``engine="fsspec"`` or ``"s3fs"`` other names
         are passed on to the file system as they are. Options that are None count as absent.
 
     Raises
@@ -131,7 +135,7 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
     asked |= {name: value for name, value in given.items() if name in CHOICES and value is not None}
     chosen = current_options(asked)
     # As Options has them: checked, and plain.
-    plain: dict[str, Plain] = {name: getattr(chosen, name) for name in asked}
+    plain: dict[str, Plain] = {name: _plain(getattr(chosen, name)) for name in asked}
     hidden = _settle(plain, chosen)
     for name, value in _canonical(given, is_open=chosen.engine in {"fsspec", "s3fs"}):
         target: dict[str, str] | dict[str, Plain] = plain if name in _PLAIN else hidden
@@ -153,6 +157,11 @@ def _settle(plain: dict[str, Plain], options: Options) -> dict[str, str]:
             is_secret = name == "remap" and any(display_url(url) != url for url in json.loads(text).values())
             (hidden if is_secret else plain)[name] = text
     return hidden
+
+
+def _plain(value: object) -> Plain:
+    """Return a choice as it travels."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value  # type: ignore[return-value]  # checked by Options
 
 
 def _canonical(options: Mapping[str, object], *, is_open: bool) -> Iterator[tuple[str, Plain]]:

@@ -9,14 +9,17 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from nwb_dask.errors import SourceNotFoundError
+from nwb_dask.errors import SourceChangedError, SourceNotFoundError
 from nwb_dask.index import Identity, Source, Url
 from nwb_dask.storage.access import Access, has_lost_secrets
-from nwb_dask.storage.coalesce import Buffer, plan_requests
+from nwb_dask.storage.coalesce import Buffer, RequestPlan, plan_requests
 from nwb_dask.storage.concurrency import check_process, run_all
-from nwb_dask.storage.engines import Driver, connect
+from nwb_dask.storage.cover import find_holes, join, shrink_requests
+from nwb_dask.storage.engines import Driver, Engine, connect
 from nwb_dask.storage.engines.protocol import Answer, Failure, Outcome, Pin, Wanted
 from nwb_dask.storage.faults import changed, explain
+from nwb_dask.storage.freshness import Said
+from nwb_dask.storage.kept import Kept, keep_parts
 from nwb_dask.storage.local import past_end
 from nwb_dask.storage.retry import identify, send
 from nwb_dask.storage.trace import record, record_round
@@ -26,9 +29,10 @@ _log = logging.getLogger(__name__)
 
 END_BYTES = 256 * 1024
 """Head and tail of a file, which the first round fetches: best or within 10 % of it at 5 to 100 ms a request."""
+_GAP_BYTES = 128 * 1024
 plan_remote = partial(
     plan_requests,
-    gap_bytes=128 * 1024,
+    gap_bytes=_GAP_BYTES,
     # What a request may fetch in vain: this much in any case, and else a quarter of what is wanted of it.
     free_bytes=16 * 1024,
     waste=0.25,
@@ -70,29 +74,51 @@ class RemoteStore:
         self._held: tuple[tuple[int, memoryview], ...] = ()
         self._pin = Pin()
         self._had_access = False
-        self._engine = connect(url, access)
+        self._connect = partial(connect, url, access)
+        self._expected: Identity | None = None
+        self._has_driver = options.engine == "ros3"
+        self._kept = keep_parts(url, options)
+        self._proof: tuple[Said, float] | None = None
+        # A file that is on disk needs no server, and finding out how to reach one may take requests.
+        self._connected = self._connect() if self._kept is None else None
         self.is_unchanged = False
         """Whether the version given as `cached` is still there."""
         identity = self._open(cached) if expected is None else expected
-        self._engine.expect(identity)
+        self._expected = identity
+        if self._connected is not None:
+            self._connected.expect(identity)
         if identity.kind == "etag":
             self._pin = Pin(etag=identity.value)
         self.source = Source(url, identity)
         self.size = identity.size
+        if self._kept is not None:
+            self._begin(self._kept)
+
+    @property
+    def _engine(self) -> Engine:
+        """Who fetches the bytes; several threads may each make one at first."""
+        engine = self._connected
+        if engine is None:
+            engine = self._connect()
+            if self._expected is not None:
+                engine.expect(self._expected)
+            self._connected = engine
+        return engine
 
     @property
     def is_confirmed(self) -> bool:
         """Whether an answer has shown that the file is this version."""
-        return self._had_access or self.is_unchanged
+        return self._had_access or self.is_unchanged or self._proof is not None
 
     @property
     def driver(self) -> Driver | None:
         """What h5py shall read the file with, if ``engine="ros3"`` says so."""
-        return self._engine.driver
+        return self._engine.driver if self._has_driver else None
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
         """Return the bytes of each half-open range; see `Store.read`."""
-        check_process()
+        if self._kept is None:
+            check_process()
         for start, stop in ranges:
             if not 0 <= start <= stop <= self.size:
                 raise past_end(start, stop, size=self.size, name=self._name)
@@ -100,10 +126,54 @@ class RemoteStore:
         missing = [i for i, found in enumerate(out) if found is None]
         plan = plan_remote([ranges[i] for i in missing])
         if plan.requests:
-            bodies = self._fetch(plan.requests)
-            for i, found in zip(missing, plan.slices(bodies), strict=True):
+            kept = self._kept
+            bodies = plan.slices(self._fetch(plan.requests)) if kept is None else self._read_kept(kept, plan)
+            for i, found in zip(missing, bodies, strict=True):
                 out[i] = found
         return [found for found in out if found is not None]
+
+    def _read_kept(self, kept: Kept, plan: RequestPlan) -> list[Buffer]:
+        """Return the bytes of each range of `plan`, from the disk as far as they are there."""
+        pieces = kept.find(plan.ranges)
+        holes = find_holes(plan.ranges, pieces)
+        requests = shrink_requests(plan.requests, holes, gap_bytes=_GAP_BYTES)
+        try:
+            if requests:
+                bodies = self._fetch(requests)
+                pieces += [(start, body) for (start, _), body in zip(requests, bodies, strict=True)]
+            elif not (self.is_confirmed or kept.is_fresh(self.source.identity)):
+                self._make_sure(kept)
+        except SourceChangedError:
+            kept.forget(self.source.identity)
+            raise
+        return join(plan.ranges, pieces)
+
+    def _make_sure(self, kept: Kept) -> None:
+        """Ask whether the version that was read from the disk is still there; raise if it is not."""
+        identity, asked, said = self.source.identity, time.time(), Said()
+        now = self._identify()
+        if now is None:
+            (outcome,) = self._ask([(0, 1)], Pin(unless=identity.value) if identity.kind == "etag" else Pin())
+            if isinstance(outcome, Answer):
+                now, said = outcome.identity, outcome.caching()
+            elif isinstance(outcome, Failure) and outcome.reason == "unchanged":
+                now, said = identity, outcome.caching()
+            elif isinstance(outcome, Failure) and outcome.reason == "whole":
+                now = self._download(identity)
+            else:
+                raise self._explain(outcome or Failure("broken"))
+        if now != identity:
+            raise changed(self._name)
+        self._had_access = True
+        kept.confirm(identity, said, asked)
+
+    def _begin(self, kept: Kept) -> None:
+        """Keep what opening the file has fetched."""
+        kept.begin(self.source.identity)
+        if self._proof is not None:
+            kept.confirm(self.source.identity, *self._proof)
+        for start, body in self._held:
+            kept.keep(start, body)
 
     def _find(self, start: int, stop: int) -> Buffer | None:
         """Return a range from memory, or None."""
@@ -116,23 +186,32 @@ class RemoteStore:
 
     def _fetch(self, requests: Sequence[tuple[int, int]]) -> list[Buffer]:
         """Return the bytes of each request, all of one version."""
+        asked = time.time()
         outcomes = self._ask(requests, self._pin, all_needed=True)
         failures = [one for one in outcomes if isinstance(one, Failure)]
         if any(one.reason == "whole" for one in failures):
             _log.debug("%s: its server sends no parts of files", self._name)
             self._download(self.source.identity)
+            if self._kept is not None:
+                self._begin(self._kept)
             return [one for one in (self._find(start, stop) for start, stop in requests) if one is not None]
         if failures:
             raise self._explain(failures[0])
         bodies: list[Buffer] = []
+        said: Callable[[], Said] = Said
         for (start, stop), one in zip(requests, outcomes, strict=True):
             assert isinstance(one, Answer)  # noqa: S101  # an outcome is left out only after a failure
             self._verify(one, self.source.identity)
             if (one.start, len(one.body)) != (start, stop - start):
                 raise self._explain(Failure("broken"))
             bodies.append(one.body)
+            said = one.caching
         self._verify_now(self.source.identity)
         self._had_access = True
+        if self._kept is not None:
+            self._kept.confirm(self.source.identity, said(), asked)
+            for (start, _), body in zip(requests, bodies, strict=True):
+                self._kept.keep(start, body)
         return bodies
 
     def _ask(self, wanted: Sequence[Wanted], pin: Pin, *, all_needed: bool = False) -> list[Outcome | None]:
@@ -167,31 +246,44 @@ class RemoteStore:
 
     def _open(self, cached: Identity | None) -> Identity:
         """Return the version of the file to read, which is `cached` if it is still there."""
+        last = None if self._kept is None else self._kept.last
+        if last is None or cached not in {None, last}:
+            identity = self._compare(cached)
+        else:
+            assert self._kept is not None  # noqa: S101  # it says which was the last
+            identity = last if self._kept.is_fresh(last) else self._compare(last)
+        # A size alone proves nothing.
+        self.is_unchanged = cached is not None and cached.kind != "size" and identity == cached
+        return identity
+
+    def _compare(self, cached: Identity | None) -> Identity:
+        """Return the version that is there, of which nothing is fetched if it is `cached`."""
         if cached is None or cached.kind == "size":
-            # A size alone proves nothing.
             return self._first_round()
         if cached.kind == "version" or self._engine.version is not None:
             # A URL that pins a version has one for ever, whatever the server says of it.
-            self.is_unchanged = cached.kind != "version" or cached.value == self._engine.version
-            return cached if self.is_unchanged else self._first_round()
+            is_same = cached.kind != "version" or cached.value == self._engine.version
+            return cached if is_same else self._first_round()
+        asked = time.time()
         now = self._identify()
         if now is not None:
-            self.is_unchanged = now == cached
+            self._proof = (Said(), asked)
             return now
         is_strong = cached.kind == "etag"
         wanted = (0, END_BYTES) if is_strong else (0, 1)
         pin = Pin(unless=cached.value) if is_strong else Pin()
         (outcome,) = self._ask([wanted], pin)
-        is_same = isinstance(outcome, Failure) and outcome.reason == "unchanged"
-        identity = cached if is_same else self._accept([outcome])
-        self.is_unchanged = identity == cached
-        return identity
+        if isinstance(outcome, Failure) and outcome.reason == "unchanged":
+            self._proof = (outcome.caching(), asked)
+            return cached
+        return self._accept([outcome], asked)
 
     def _first_round(self) -> Identity:
         """Fetch the head and the tail at once; return the version that both have."""
-        return self._accept(self._ask([(0, END_BYTES), END_BYTES], Pin()))
+        asked = time.time()
+        return self._accept(self._ask([(0, END_BYTES), END_BYTES], Pin()), asked)
 
-    def _accept(self, outcomes: Sequence[Outcome | None]) -> Identity:
+    def _accept(self, outcomes: Sequence[Outcome | None], asked: float) -> Identity:
         """Hold the answers about a file that nothing was known of; the first is of its head."""
         head = outcomes[0]
         answers = [answer for answer in outcomes if isinstance(answer, Answer)]
@@ -207,6 +299,7 @@ class RemoteStore:
         self._verify_now(identity)
         self._held = tuple((answer.start, answer.body) for answer in answers)
         self._had_access = True
+        self._note(head, asked)
         return identity
 
     def _download(self, expected: Identity | None) -> Identity:
@@ -216,6 +309,7 @@ class RemoteStore:
         """
         if expected is not None and self._find(0, expected.size) is not None:
             return expected
+        asked = time.time()
         (outcome,) = self._ask([None], self._pin)
         if not isinstance(outcome, Answer):
             raise self._explain(outcome or Failure("broken"))
@@ -223,7 +317,13 @@ class RemoteStore:
         self._verify(outcome, identity)
         self._verify_now(identity)
         self._held = ((0, outcome.body),)
+        self._note(outcome, asked)
         return identity
+
+    def _note(self, answer: Answer, asked: float) -> None:
+        """Note how long an answer may be believed, if that matters."""
+        if self._kept is not None:
+            self._proof = (answer.caching(), asked)
 
     def _identity(self, answer: Answer) -> Identity:
         """Return the version of the file that the first answer belongs to."""

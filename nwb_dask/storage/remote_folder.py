@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -16,6 +18,7 @@ from nwb_dask.storage.engines import connect
 from nwb_dask.storage.engines.protocol import Answer, Failure, Outcome, Pin, Wanted
 from nwb_dask.storage.faults import changed, explain, is_absent, is_refused
 from nwb_dask.storage.folder_url import join_key
+from nwb_dask.storage.kept_values import KeptValues
 from nwb_dask.storage.key_plan import cut, plan_keys
 from nwb_dask.storage.keys import KeyRange, check_key
 from nwb_dask.storage.listing import list_keys
@@ -24,6 +27,14 @@ from nwb_dask.storage.retry import identify, send
 from nwb_dask.storage.root_versions import RootVersion, candidates, choose, join_versions, split_version
 from nwb_dask.storage.trace import record_round
 from nwb_dask.storage.urls import BUCKETS, display_url, scheme, split_bucket
+
+
+def _is_fatal(outcome: Outcome) -> bool:
+    return isinstance(outcome, Failure) and outcome.reason != "unchanged" and not is_absent(outcome)
+
+
+def _never(_: Outcome) -> bool:
+    return False
 
 
 class RemoteFolder:
@@ -69,7 +80,10 @@ class RemoteFolder:
         self._name = display_url(url).rstrip("/")
         options = access.choices()
         self._seconds, self._limit = options.deadline, options.requests_per_host
-        self._host = connect(join_key(self._base, ".zgroup"), self._base_access).host
+        self._host = ""
+        self._kept = None if options.chunk_cache == "off" else KeptValues(url, options)
+        # Documents at the root that were taken from the disk without asking.
+        self._believed: dict[str, RootVersion] = {}
         # Documents at the root that were asked for. Only added to, so that threads need no lock.
         self._held: dict[str, Buffer | None] = {}
         self._unproven: list[RootVersion] = []
@@ -83,6 +97,8 @@ class RemoteFolder:
             identity = self._open(cached)
         self.source = Source(url, identity)
         self.size = identity.size
+        if self._kept is not None and identity.kind != "size":
+            self._kept.begin(identity)
 
     @property
     def is_confirmed(self) -> bool:
@@ -108,9 +124,7 @@ class RemoteFolder:
         proofs = [one for one in unproven if one.root not in self._held]
         asked = [one for one in wanted if not self._is_held(one[0], proofs)]
         plan = plan_keys(asked, plan=plan_remote)
-        calls = [partial(self._ask_root, one.root, None if one.root in keys else one) for one in proofs]
-        calls += [partial(self._ask, key, part) for key, part in plan.requests]
-        outcomes = self._run(calls, is_fatal=_is_fatal) if calls else []
+        outcomes = self._ask_all([(one.root, None if one.root in keys else one) for one in proofs], plan.requests)
         for key, one in zip([*(one.root for one in proofs), *(key for key, _ in plan.requests)], outcomes, strict=True):
             if isinstance(one, Failure) and _is_fatal(one):
                 raise self._explain(one, key)
@@ -137,7 +151,7 @@ class RemoteFolder:
         """Return the version of the folder to read, which is `cached` if it is still there."""
         known = None if cached is None or cached.kind == "size" else split_version(cached)
         if cached is not None and known:
-            outcomes = self._run([partial(self._ask_root, one.root, one) for one in known])
+            outcomes = self._ask_all([(one.root, one) for one in known], is_fatal=_never)
             if all(self._is_same(one, outcome) for one, outcome in zip(known, outcomes, strict=True)):
                 self.is_unchanged = True
                 return cached
@@ -150,7 +164,7 @@ class RemoteFolder:
         """Ask for all documents that may be at the root; return the versions of those that count."""
         roots = candidates(self._name)
         left = [root for root in roots if root not in self._held]
-        outcomes = dict(zip(left, self._run([partial(self._ask_root, root, None) for root in left]), strict=True))
+        outcomes = dict(zip(left, self._ask_all([(root, None) for root in left], is_fatal=_never), strict=True))
         found = {root: one.identity for root, one in outcomes.items() if isinstance(one, Answer) and one.identity}
         versions = choose(found)
         failures = [one for one in outcomes.values() if isinstance(one, Failure) and not is_absent(one)]
@@ -204,17 +218,77 @@ class RemoteFolder:
 
     # --- Values
 
-    def _run(
-        self, calls: Sequence[partial[Outcome]], *, is_fatal: Callable[[Outcome], bool] = lambda _: False
+    def _ask_all(
+        self,
+        roots: Sequence[tuple[str, RootVersion | None]],
+        values: Sequence[KeyRange] = (),
+        *,
+        is_fatal: Callable[[Outcome], bool] = _is_fatal,
     ) -> list[Outcome | None]:
+        """Return the answers for documents at the root and for values in one round, from the disk where they are there.
+
+        What is believed of the root is asked for in the same round as values that are not on the disk: old and new
+        values must not come together.
+        """
+        calls = [partial(self._ask_root, root, known) for root, known in roots]
+        calls += [partial(self._ask, key, part) for key, part in values]
+        kept = self._kept
+        if kept is None:
+            return self._run(calls, is_fatal)
+        out: list[Outcome | None] = [None] * len(roots)
+        found = kept.find_roots([(root, None if known is None else known.identity) for root, known in roots])
+        if found is not None:
+            out = [*found]
+            told = {root: one.identity for (root, _), one in zip(roots, found, strict=True) if isinstance(one, Answer)}
+            told |= {root: known.identity for root, known in roots if known is not None}
+            self._believed |= {root: RootVersion(root, one) for root, one in told.items() if one is not None}
+        out += [kept.find(key, part) for key, part in values]
+        left = [i for i, one in enumerate(out) if one is None]
+        proofs = list(self._believed.values()) if left else []
+        asked = time.time()
+        outcomes = self._run(
+            [*(calls[i] for i in left), *(partial(self._ask_root, one.root, one) for one in proofs)], is_fatal
+        )
+        for i, one in zip(left, outcomes, strict=False):
+            out[i] = one
+        if not any(isinstance(one, Failure) and _is_fatal(one) for one in outcomes):
+            self._disprove(kept, proofs, outcomes[len(left) :])
+            names = [*(root for root, _ in roots), *(key for key, _ in values)]
+            # What is there comes first: it tells how old the folder is.
+            for i in sorted(left, key=lambda i: isinstance(out[i], Failure)):
+                (kept.keep_root if i < len(roots) else kept.keep)(names[i], out[i], asked)
+        return out
+
+    def _disprove(self, kept: KeptValues, proofs: Sequence[RootVersion], outcomes: Sequence[Outcome | None]) -> None:
+        """Raise, and believe no more, if what was believed of the root does not hold."""
+        for one, outcome in zip(proofs, outcomes, strict=True):
+            if not self._is_same(one, outcome):
+                for other in proofs:
+                    kept.forget_root(other.root, other.identity)
+                raise changed(self._name)
+        if proofs:
+            self._believed = {}
+
+    def _run(self, calls: Sequence[partial[Outcome]], is_fatal: Callable[[Outcome], bool]) -> list[Outcome | None]:
+        if not calls:
+            return []
         record_round()
+        # What is on disk needs no server, and finding out how to reach one may take requests.
+        self._host = self._host or connect(join_key(self._base, ".zgroup"), self._base_access).host
         return run_all(self._host, calls, limit=self._limit, is_fatal=is_fatal)
 
     def _ask(self, key: str, wanted: Wanted) -> Outcome:
         """Return the answer for a value or a part of it, which is empty where the value is shorter."""
         engine = connect(join_key(self._base, key), self._base_access, is_value=True)
         get = partial(send, engine, pin=Pin(), name=self._name, seconds=self._seconds)
-        outcome = get(wanted)
+        expired = None if self._kept is None else self._kept.find_expired(key, wanted)
+        if expired is not None and expired.identity is not None:
+            pin = Pin(unless=expired.identity.value)
+            outcome = send(engine, wanted, pin, name=self._name, seconds=self._seconds)
+            if isinstance(outcome, Failure) and outcome.reason == "unchanged":
+                return replace(expired, caching=outcome.caching)
+        else:
+            outcome = get(wanted)
         if isinstance(outcome, Answer) and outcome.content_type.startswith("text/html"):
             return Failure("odd", said="it is a web page")
         if isinstance(outcome, Answer) or wanted is None:
@@ -284,10 +358,9 @@ def list_below(url: str, prefix: str, access: Access) -> list[str]:
     return sorted(one.removeprefix(above) for one in found if one.startswith(above) and not one.endswith("/"))
 
 
-def _is_fatal(outcome: Outcome) -> bool:
-    return isinstance(outcome, Failure) and outcome.reason != "unchanged" and not is_absent(outcome)
-
-
 def _part(whole: Answer, wanted: tuple[int, int] | int) -> Answer:
     body = memoryview(cut(whole.body, wanted))
-    return Answer(body, 0, whole.identity, whole.content_type, whole.n_requests, len(whole.body))
+    start = whole.start + (
+        min(wanted[0], len(whole.body)) if isinstance(wanted, tuple) else len(whole.body) - len(body)
+    )
+    return Answer(body, start, whole.identity, whole.content_type, whole.n_requests, len(whole.body))

@@ -93,6 +93,8 @@ class RangeServer(Counts):
         self.line_bytes_per_second = line_bytes_per_second
         self.etag: ETagKind = etag
         self.last_modified = last_modified
+        self.headers: dict[str, str] = {}
+        """What answers about files say besides, such as Cache-Control; may be set while the server runs."""
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._script = FaultScript()
@@ -324,8 +326,9 @@ class RangeServer(Counts):
             return s3.list_objects(self.folder, path.strip("/"), query, etag=self.etag)
         if "location" in query:
             return s3.location(self.folder, path.strip("/"))
-        more = {"x-amz-version-id": query["versionId"]} if "versionId" in query else {}
-        file = self._versions.get((path, query["versionId"])) if more else self.folder / path
+        version = query.get("versionId")
+        more = self.headers if version is None else {**self.headers, "x-amz-version-id": version}
+        file = self.folder / path if version is None else self._versions.get((path, version))
         if file is None:
             return s3.refuse(HTTPStatus.NOT_FOUND, "NoSuchVersion", "The specified version does not exist.", Key=path)
         if ".." not in path.split("/") and file.is_file():

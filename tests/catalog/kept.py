@@ -9,8 +9,8 @@ import numpy as np
 
 from nwb_dask.backends.known import GroupPart, Known
 from nwb_dask.catalog import IndexCache, listing
-from nwb_dask.catalog.keys import url_key
 from nwb_dask.index import ChunkManifest, FilePath, GroupEntry, Identity, Source, Url
+from nwb_dask.storage.url_keys import url_key
 from tests.catalog.knowledge import URL
 
 ONE = Identity("etag", '"1"', 100)

@@ -14,9 +14,9 @@ from nwb_dask.backends.known import GroupPart, Known
 from nwb_dask.catalog import IndexCache, indexfile
 from nwb_dask.catalog.cache import ProcessCache, index_cache
 from nwb_dask.catalog.indexfile import open_index
-from nwb_dask.catalog.keys import url_key
 from nwb_dask.catalog.parts import unpack_part
 from nwb_dask.index import Identity, Source, Url
+from nwb_dask.storage.url_keys import url_key
 from nwb_dask.storage.urls import make_url
 from tests.catalog.exact import contents
 from tests.catalog.kept import ONE, TWO, elsewhere, file_of, found, group, manifest, small

@@ -10,9 +10,9 @@ import pytest
 from nwb_dask.backends.known import Known
 from nwb_dask.catalog import IndexCache, indexfile, listing, merge
 from nwb_dask.catalog.indexfile import Block, Facts, build, compress
-from nwb_dask.catalog.keys import url_key
 from nwb_dask.catalog.serialize import pack
 from nwb_dask.index import Identity, Url
+from nwb_dask.storage.url_keys import url_key
 from tests.catalog.exact import contents
 from tests.catalog.knowledge import URL
 

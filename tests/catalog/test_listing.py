@@ -9,8 +9,8 @@ import pytest
 
 from nwb_dask.backends.known import Known
 from nwb_dask.catalog import IndexCache, listing
-from nwb_dask.catalog.keys import url_key
 from nwb_dask.index import Identity, Source, Url
+from nwb_dask.storage.url_keys import url_key
 
 DAY = 86_400
 

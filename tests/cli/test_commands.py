@@ -247,22 +247,7 @@ def test_index_makes_later_looks_cheap_and_says_what_it_did(run: Run, sessions: 
         with nwb_dask.trace() as trace:
             assert read(run, "schema", *urls, "/units")
         assert trace.requests == len(urls)
-        assert len(read(run, "cache", "info", "--files")) == len(urls)
-
-
-def test_cache_is_shown_and_cleared(run: Run, sessions: list[Path], tmp_path: Path) -> None:
-    with RangeServer(sessions[0].parent) as server, options(cache_dir=str(tmp_path / "cache")):
-        assert read(run, "cache", "info")[0]["n_files"] == 0
-        read(run, "index", server.url("a.nwb"))
-        (summary,) = read(run, "cache", "info")
-        assert summary["n_files"] == 1
-        folder = Path(run("cache", "path").stdout.strip())
-        assert str(folder) == summary["folder"]
-        kept = [path for path in folder.rglob("*") if path.suffix == ".nwbidx"]
-        assert summary["size_bytes"] == sum(path.stat().st_size for path in kept)
-        result = run("cache", "clear")
-        assert (result.stdout, "forgot 1 files" in result.stderr) == ("", True)
-        assert not [path for path in folder.rglob("*") if path.suffix == ".nwbidx"]
+        assert len(read(run, "cache", "info", "--indexes", "--files")) == len(urls)
 
 
 def test_a_cache_that_is_off_is_an_error_with_the_way_out(run: Run, sessions: list[Path]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from nwb_dask.storage import retry
 from nwb_dask.testing import DandiServer, RangeServer
-from tests.storage import archives
+from tests.storage import archives, keeping
 from tests.storage.serving import CONTENT, NAME
 
 
@@ -54,3 +54,18 @@ def dandi(
     with archives.serving(tmp_path / "archive", sessions) as archive:
         monkeypatch.setenv("NWB_DASK_DANDI_API", archive.api_url)
         yield archive
+
+
+@pytest.fixture
+def chunk_folder(no_cloud: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the chunk cache, which is switched on and empty."""
+    monkeypatch.setenv("NWB_DASK_CHUNK_CACHE", "on")
+    monkeypatch.setenv("NWB_DASK_CHUNK_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "chunks"
+
+
+@pytest.fixture
+def old_server(bucket_server: RangeServer) -> RangeServer:
+    """Serves a file that was changed a year ago, so that it is believed for a day."""
+    keeping.age(bucket_server, days=365)
+    return bucket_server

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from nwb_dask.catalog.keys import url_key
 from nwb_dask.errors import SourceNotFoundError, display_url
 from nwb_dask.storage.dandi_url import DandiUrl, asset_name, instance_of, key_variable, parse_dandi, pin, split_pinned
 from nwb_dask.storage.engines.dandi import may_lead_to
 from nwb_dask.storage.globs import make_choice
+from nwb_dask.storage.url_keys import url_key
 
 ID = "21c622b7-6d8e-459b-98e8-b968a97a1585"
 

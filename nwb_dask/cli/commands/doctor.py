@@ -25,7 +25,7 @@ from nwb_dask.errors import NWBDaskError
 from nwb_dask.options import current_options
 from nwb_dask.read.describe import list_tables
 from nwb_dask.read.opening import open_source
-from nwb_dask.storage import expand_sources, make_access, open_store
+from nwb_dask.storage import ChunkCache, chunk_cache, expand_sources, make_access, open_store
 
 _State: TypeAlias = Literal["ok", "warn", "fail", "info"]
 _Check: TypeAlias = tuple[str, _State, str]
@@ -92,14 +92,18 @@ def _options() -> Iterator[_Check]:
 
 def _cache() -> Iterator[_Check]:
     cache = index_cache()
-    if not isinstance(cache, IndexCache):
-        yield "cache", "info", "switched off"
-        return
+    yield _kept("cache", cache) if isinstance(cache, IndexCache) else ("cache", "info", "switched off")
+    options = current_options()
+    is_on = options.chunk_cache == "on"
+    yield _kept("chunk cache", chunk_cache(options)) if is_on else ("chunk cache", "info", "switched off")
+
+
+def _kept(name: str, cache: IndexCache | ChunkCache) -> _Check:
     found = cache.entries()
     size = sum(one.size_bytes for one in found)
     problem = _unwritable(cache.folder)
     detail = f"{cache.folder}: {len(found)} files, {size:,} of {cache.max_bytes:,} bytes"
-    yield "cache", "warn" if problem else "ok", f"{detail}{problem}"
+    return name, "warn" if problem else "ok", f"{detail}{problem}"
 
 
 def _unwritable(folder: Path) -> str:

@@ -25,6 +25,7 @@ from nwb_dask.storage.engines.protocol import (
     Wanted,
     make_identity,
 )
+from nwb_dask.storage.freshness import Said
 from nwb_dask.storage.urls import BUCKETS, display_url, scheme, split_azure, split_bucket
 
 T = TypeVar("T")
@@ -89,6 +90,7 @@ class FsspecEngine:
         self._fs = fs
         self._path = path
         self._known: Identity | None = None
+        self._modified: float | None = None
         self.host = host
         self.version = version
 
@@ -108,7 +110,7 @@ class FsspecEngine:
         if len(body) != stop - start:
             # Some do not notice that a server sends all of the file.
             return Failure("whole" if len(body) > stop - start else "broken")
-        return Answer(memoryview(body), start, known)
+        return Answer(memoryview(body), start, known, caching=lambda: Said(modified=self._modified))
 
     def expect(self, identity: Identity) -> None:
         """Take it that the version that was planned is there; whether it is, is asked after the read."""
@@ -122,10 +124,12 @@ class FsspecEngine:
         size = found.get("size")
         if found.get("type") == "directory" or size is None:
             return Failure("status", 404)
+        modified = next((time for time in (_time(found.get(key)) for key in _TIMES) if time is not None), None)
+        self._modified = None if modified is None else modified.timestamp()
         self._known = make_identity(
             version=self.version,
             etag=next((str(found[key]) for key in ("ETag", "etag") if found.get(key)), None),
-            modified=next((time for time in (_time(found.get(key)) for key in _TIMES) if time is not None), None),
+            modified=modified,
             size=int(size),
         )
         return self._known

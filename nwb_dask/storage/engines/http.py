@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http.client import HTTPException, HTTPResponse
 from urllib.parse import parse_qs, quote, urljoin, urlsplit
 
@@ -24,6 +25,7 @@ from nwb_dask.storage.engines.protocol import (
     Wanted,
     make_identity,
 )
+from nwb_dask.storage.freshness import Said
 from nwb_dask.storage.hosts import allows
 
 _N_REDIRECTS = 10
@@ -262,7 +264,7 @@ def _read(response: HTTPResponse, place: Location, wanted: Wanted) -> Outcome | 
         except ValueError:
             return Failure("odd", said="a redirect leads to what is no http URL")
     if status == _UNCHANGED:
-        return Failure("unchanged", status=status)
+        return Failure("unchanged", status=status, caching=partial(said_by, response.getheader))
     return Failure(
         "status", status, _said(response, body), retry_after=parse_seconds(response.getheader("Retry-After"))
     )
@@ -315,7 +317,8 @@ def _answer(response: HTTPResponse, body: memoryview | None, *, start: int, size
         modified=parse_date(response.getheader("Last-Modified")),
         size=size,
     )
-    return Answer(body, start, identity, response.getheader("Content-Type", ""))
+    kind = response.getheader("Content-Type", "")
+    return Answer(body, start, identity, kind, caching=partial(said_by, response.getheader))
 
 
 def _said(response: HTTPResponse, body: bytes) -> str:
@@ -347,6 +350,25 @@ def parse_date(header: str | None) -> datetime | None:
     except ValueError:
         return None
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+def said_by(header: Callable[[str], str | None]) -> Said:
+    """Return what the headers of an answer, which `header` gives by name, say about how long it may be believed."""
+    age = header("Age") or ""
+    expires = header("Expires")
+    return Said(
+        header("Cache-Control") or "",
+        None if expires is None else _timestamp(expires) or 0.0,
+        _timestamp(header("Date")),
+        float(age) if age.isascii() and age.isdecimal() else 0.0,
+        _timestamp(header("Last-Modified")),
+        "*" in (header("Vary") or ""),
+    )
+
+
+def _timestamp(header: str | None) -> float | None:
+    date = parse_date(header)
+    return None if date is None else date.timestamp()
 
 
 def _expiry(query: str) -> float:

@@ -33,6 +33,7 @@ from nwb_dask.storage.engines.protocol import (
     Wanted,
     make_identity,
 )
+from nwb_dask.storage.freshness import Said
 
 if TYPE_CHECKING:
     from obstore import GetOptions  # exists for type checkers only
@@ -148,7 +149,8 @@ class ObstoreEngine:
             modified=modified if modified.timestamp() > 0 else None,
             size=meta["size"],
         )
-        return Answer(body, start, identity, str(result.attributes.get("Content-Type", "")))
+        kind, control = (str(result.attributes.get(name, "")) for name in ("Content-Type", "Cache-Control"))
+        return Answer(body, start, identity, kind, caching=lambda: Said(control, modified=modified.timestamp() or None))
 
     def _sign(self) -> str | None:
         """Return a URL that anyone may ask for a while; None where there is none for just this object."""

@@ -6,12 +6,13 @@ is handled keeps that one as its context.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Protocol, TypeAlias
 
 from nwb_dask.index import Identity
+from nwb_dask.storage.freshness import Said
 
 Wanted: TypeAlias = "tuple[int, int] | int | None"
 """A half-open range in bytes; a number of bytes at the end of the file; None for all of it."""
@@ -44,6 +45,8 @@ class Answer:
     """What the answer took: each redirect is one more."""
     n_received: int | None = None
     """Bytes that arrived for it, where that is more than `body`."""
+    caching: Callable[[], Said] = Said
+    """Gives how long it may be believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,8 @@ class Failure:
     size: int = 0
     """Length of the file, where that is what is wrong."""
     n_requests: int = 1
+    caching: Callable[[], Said] = Said
+    """Gives how long ``unchanged`` may be believed."""
 
 
 Outcome: TypeAlias = Answer | Failure

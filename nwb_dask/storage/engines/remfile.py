@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 
 import requests
 from remfile import File
@@ -16,6 +16,7 @@ from nwb_dask.storage.connections import CONNECT_SECONDS, SILENCE_SECONDS
 from nwb_dask.storage.engines import http
 from nwb_dask.storage.engines.http import HttpEngine
 from nwb_dask.storage.engines.protocol import Answer, Driver, Failure, Outcome, Pin, Wanted, make_identity
+from nwb_dask.storage.freshness import Said
 
 _OK, _PARTIAL = 200, 206
 _N_SERVERS = 16
@@ -83,6 +84,7 @@ class RemfileEngine:
             identities.pop() if len(identities) == 1 else Identity("size", "several versions", 0),
             n_requests=session.n_requests + n_asked,
             n_received=session.n_bytes + n_bytes_asked,
+            caching=session.caching,
         )
 
     def expect(self, identity: Identity) -> None:
@@ -119,6 +121,7 @@ class _Session:
     n_requests: int = 0
     n_bytes: int = 0
     identities: list[Identity] = field(default_factory=list)
+    caching: Callable[[], Said] = Said
 
     def get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         """Return the answer to a request of remfile."""
@@ -152,6 +155,7 @@ class _Session:
             wait = http.parse_seconds(response.headers.get("Retry-After"))
             raise _GiveUp(Failure("status", response.status_code, retry_after=wait))
         self.n_bytes += len(response.content)
+        self.caching = partial(http.said_by, response.headers.get)
         self.identities.append(
             make_identity(
                 version=None,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nwb_dask.catalog.keys import url_key
+from nwb_dask.storage.url_keys import url_key
 
 PLAIN = "https://host.org/folder/a.nwb"
 AWS = "X-Amz-Algorithm=AWS4&X-Amz-Credential=AKIA&X-Amz-Date=2025&X-Amz-Expires=3600&X-Amz-Signature={}"

@@ -6,7 +6,7 @@ import re
 from hashlib import blake2b
 from urllib.parse import unquote
 
-from nwb_dask.storage import split_pinned
+from nwb_dask.storage.dandi_url import split_pinned
 
 KEY_BYTES = 20
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")

@@ -16,7 +16,7 @@ memory    what this process has used last
 from __future__ import annotations
 
 from nwb_dask.catalog.cache import IndexCache, index_cache
-from nwb_dask.catalog.listing import Entry
 from nwb_dask.catalog.recent import Recent, clear, recent_records, recent_tables, recent_values
+from nwb_dask.storage.disk import Entry
 
 __all__ = ["Entry", "IndexCache", "Recent", "clear", "index_cache", "recent_records", "recent_tables", "recent_values"]

@@ -13,13 +13,12 @@ from nwb_dask.backends.known import Known
 from nwb_dask.catalog import listing
 from nwb_dask.catalog.indexfile import Facts, IndexFile, build, open_index
 from nwb_dask.catalog.lazy import attach, open_known
-from nwb_dask.catalog.listing import Entry
 from nwb_dask.catalog.memory import Memory
 from nwb_dask.catalog.merge import merge
 from nwb_dask.errors import display_url
 from nwb_dask.index import Identity, Source, Url
 from nwb_dask.options import current_options
-from nwb_dask.storage.disk import Sweeper, mark_used
+from nwb_dask.storage.disk import Entry, Sweeper, mark_used
 from nwb_dask.storage.url_keys import url_key
 
 _log = logging.getLogger(__name__)

@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from nwb_dask.catalog.indexfile import FORMAT, read_facts
 from nwb_dask.storage import disk
+from nwb_dask.storage.disk import Entry
 
 SUFFIX = ".nwbidx"
 _N_FOLDERS = 3
 _LAYOUT = disk.Layout((disk.VERSION, disk.SHARD), re.compile(r"[0-9a-f]+\.nwbidx|\.[0-9a-f]+\.[0-9a-z]+\.tmp"))
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One file that the cache knows something of."""
-
-    url: str
-    """Without user, password and query string."""
-    size_bytes: int
-    """In the cache."""
-    used: float
-    """When it was read or written last, in seconds since 1970; to the day."""
 
 
 def index_path(folder: Path, key: bytes) -> Path:

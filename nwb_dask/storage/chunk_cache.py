@@ -7,7 +7,6 @@ import os
 import re
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
@@ -30,24 +29,12 @@ _PAUSE_SECONDS = 60.0
 """Nothing is written for so long after a write has failed: a full disk stays full."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One remote file of which bytes are kept."""
-
-    url: str
-    """Without user, password and query string; "" if that is not known any more."""
-    size_bytes: int
-    """In the cache."""
-    used: float
-    """When any of it was read or written last, in seconds since 1970; to the day."""
-
-
 class ChunkCache:
     """Bytes of remote files on disk, one file for each request that was made.
 
-    Nothing here raises because of the cache: what cannot be read is not there, and what cannot be written is not kept.
-    Threads and processes may use one folder at once, on any file system: files are written aside and renamed, and
-    nothing that reads takes a lock. Neither query strings nor credentials are written.
+    No trouble of the disk is trouble of the reader: bytes that cannot be read are fetched, and nothing is kept where
+    nothing can be written. As `disk` says, any number of threads and processes may share the folder, and readers wait
+    for nobody. URLs are written without query strings and credentials.
 
     Parameters
     ----------
@@ -81,7 +68,7 @@ class ChunkCache:
             return False
         return True
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[disk.Entry]:
         """Return of which files bytes are kept, used last first."""
         sizes: dict[str, tuple[int, float]] = {}
         for one in disk.files(self.folder, _LAYOUT):
@@ -102,9 +89,9 @@ class ChunkCache:
         return removed
 
 
-def _entry(place: str, size_bytes: int, used: float) -> Entry:
+def _entry(place: str, size_bytes: int, used: float) -> disk.Entry:
     found = seen.read(Path(place, seen.NAME), bytes.fromhex(os.path.split(place)[1]))
-    return Entry("" if found is None else found.name, size_bytes, used)
+    return disk.Entry("" if found is None else found.name, size_bytes, used)
 
 
 _caches: dict[Path, ChunkCache] = {}

@@ -59,6 +59,18 @@ class FoundFile:
         return self.path.endswith(_ASIDE)
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One remote file of which a cache has something."""
+
+    url: str
+    """Without user, password and query string; "" if that is not known any more."""
+    size_bytes: int
+    """In the cache."""
+    used: float
+    """When any of it was read or written last, in seconds since 1970; to the day."""
+
+
 def write_aside(path: Path, parts: Sequence[Buffer], *, n_folders: int) -> None:
     """Put `parts` at `path`, all of it or nothing; readers see what was there before, or the new file.
 

@@ -94,7 +94,7 @@ def compose_index(
             unread = frozenset(group.attributes) - shown.keys()
             group = replace(group, attributes=shown, unread=unread)
         groups[group.path] = group
-        shown_arrays = part.arrays if names is None or len(groups) > 1 else _choose(part, names)
+        shown_arrays = part.arrays if names is None or len(groups) > 1 else choose(part.arrays, names)
         for entry in shown_arrays.values():
             arrays[entry.path] = with_attributes(entry, wanted, known.paths) if entry.attributes else entry
         if part.problems:
@@ -102,17 +102,17 @@ def compose_index(
     return FileIndex(known.source, groups, arrays, problems)
 
 
-def _choose(part: GroupPart, names: Collection[str]) -> dict[str, ArrayEntry]:
+def choose(arrays: Mapping[str, ArrayEntry], names: Collection[str]) -> dict[str, ArrayEntry]:
     """Return the datasets in `names`, and those whose ``target`` leads to one of them in a chain of any depth."""
-    chosen = {name for name in names if name in part.arrays}
+    chosen = {name for name in names if name in arrays}
     pointers: dict[str, str] = {}
-    for name, entry in part.arrays.items():
+    for name, entry in arrays.items():
         target = entry.attributes.get(POINTER)
         if isinstance(target, Reference) and target.path is not None:
             pointers[name] = basename(target.path)
     while new := {name for name, target in pointers.items() if target in chosen} - chosen:
         chosen |= new
-    return {name: entry for name, entry in part.arrays.items() if name in chosen}
+    return {name: entry for name, entry in arrays.items() if name in chosen}
 
 
 def _shown_problems(part: GroupPart, wanted: Wanted, members: Collection[str] | None) -> dict[str, str]:

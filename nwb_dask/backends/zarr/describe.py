@@ -46,7 +46,7 @@ def describe_array(document: ArrayDocument, meaning: ArrayMeaning, path: FilePat
         Under which it stands.
     """
     leaf = leaf_of(document)
-    chunks = leaf.chunks if meaning.shape else ()
+    chunks = leaf.chunks if meaning.shape else None
     n_chunks = prod([-(-length // chunk) for length, chunk in zip(document.shape, leaf.chunks, strict=True)])
     return ArrayEntry(
         path,

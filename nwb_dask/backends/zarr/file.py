@@ -13,12 +13,13 @@ import numpy.typing as npt
 from nwb_dask.backends.hdf5.boxes import Box, box_shape, checked_box
 from nwb_dask.backends.hdf5.compose import Wanted as WantedAttributes
 from nwb_dask.backends.hdf5.spans import count, tidy
+from nwb_dask.backends.hdf5.types import native_dtype
 from nwb_dask.backends.known import INLINE_BYTES, Known
 from nwb_dask.backends.protocol import Request
 from nwb_dask.backends.zarr import recent
 from nwb_dask.backends.zarr.hdmf import HdmfConvention
 from nwb_dask.backends.zarr.hierarchy import KeySource, load_hierarchy
-from nwb_dask.backends.zarr.meaning import Convention, Values, value_dtype
+from nwb_dask.backends.zarr.meaning import Convention, Values
 from nwb_dask.backends.zarr.reading import ArrayPlan, Reader, Wanted
 from nwb_dask.backends.zarr.room import Room
 from nwb_dask.backends.zarr.tree import Stored, Tree
@@ -212,7 +213,7 @@ def _is_next(entry: ArrayEntry, parent: str, names: Collection[str] | None) -> b
 
 
 def _empty(stored: Stored, shape: tuple[int, ...]) -> Values:
-    dtype = value_dtype(stored.meaning.element)
+    dtype = native_dtype(stored.meaning.element)
     return np.empty((*shape, *dtype.shape), dtype.base)
 
 

@@ -25,6 +25,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from nwb_dask.backends.hdf5.types import native_dtype
 from nwb_dask.backends.zarr import checks
 from nwb_dask.backends.zarr.documents import ArrayDocument, Attributes, GroupDocument, Json
 from nwb_dask.backends.zarr.meaning import (
@@ -39,7 +40,6 @@ from nwb_dask.backends.zarr.meaning import (
     element_of,
     plain_values,
     texts,
-    value_dtype,
 )
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 from nwb_dask.index import AttributeValue, ElementType, Link, Reference
@@ -197,7 +197,7 @@ def _declared_field(value: Json) -> tuple[str, ElementType]:
 
 def records(element: ElementType, stored: Values) -> Values:
     """Return records of which fields are references, or that are stored as objects: lists of their fields."""
-    out = np.empty(stored.shape, value_dtype(element))
+    out = np.empty(stored.shape, native_dtype(element))
     for number, (name, one) in enumerate(element.fields):
         part: Values = stored[name] if stored.dtype.names else _column(stored, number, len(element.fields))
         out[name] = _field(one, part)
@@ -221,6 +221,6 @@ def _field(element: ElementType, part: Values) -> Values:
     if part.dtype.kind != "O":
         return plain_values(element, part)
     try:
-        return part.astype(value_dtype(element))
+        return part.astype(native_dtype(element))
     except (TypeError, ValueError, OverflowError) as exc:
         raise MalformedFileError(f"damaged: a field of records holds no {element.kind}: {exc}") from exc

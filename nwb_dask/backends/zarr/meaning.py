@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from nwb_dask.backends.hdf5.types import native_dtype
 from nwb_dask.backends.zarr.documents import ArrayDocument, GroupDocument, Json
 from nwb_dask.errors import MalformedFileError
 from nwb_dask.index import AttributeValue, ElementType, Link
@@ -126,7 +127,7 @@ def _encoded(value: object) -> bytes:
 def plain_values(element: ElementType, stored: Values) -> Values:
     """Return elements as `File.read` gives them, where no writer's convention is needed to know how."""
     if element.kind == "compound":
-        out = np.empty(stored.shape, value_dtype(element))
+        out = np.empty(stored.shape, native_dtype(element))
         for name, one in element.fields:
             out[name] = plain_values(one, stored[name])
         return out
@@ -135,17 +136,6 @@ def plain_values(element: ElementType, stored: Values) -> Values:
     if element.kind == "bool":
         return stored if stored.dtype.kind == "b" else np.not_equal(stored, 0)
     return stored if stored.dtype.isnative else stored.astype(stored.dtype.newbyteorder("="))
-
-
-def value_dtype(element: ElementType) -> np.dtype[Any]:
-    """Return the numpy type of what is read; see `File.read`."""
-    if element.kind == "bool":
-        return np.dtype(np.bool_)
-    if element.kind == "compound":
-        return np.dtype([(name, value_dtype(one)) for name, one in element.fields])
-    if element.kind == "array" and element.base is not None:
-        return np.dtype((value_dtype(element.base), element.shape))
-    return np.dtype(object) if element.dtype is None else element.dtype.newbyteorder("=")
 
 
 def attribute_value(value: Json, reference: Callable[[Mapping[str, Json]], AttributeValue], depth: int = 0) -> Json:

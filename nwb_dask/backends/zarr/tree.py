@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from nwb_dask.backends.hdf5.compose import POINTER, Wanted
+from nwb_dask.backends.hdf5.compose import Wanted, choose, with_attributes
 from nwb_dask.backends.hdf5.paths import missing_member, split_path
 from nwb_dask.backends.zarr.describe import describe_array
 from nwb_dask.backends.zarr.documents import ArrayDocument, Document, GroupDocument
@@ -22,7 +22,6 @@ from nwb_dask.index import (
     Link,
     Reference,
     Source,
-    basename,
     join,
 )
 
@@ -115,7 +114,7 @@ class Tree:
         found = self.find(asked)
         if isinstance(found.document, ArrayDocument):
             entry = self._entry(asked, found.document, found.path)
-            return FileIndex(source, {}, {asked: _shown(entry, wanted)})
+            return FileIndex(source, {}, {asked: with_attributes(entry, wanted, {})})
         making = _Making(self, wanted)
         making.add(asked, found.path, names=names, recursive=recursive)
         return FileIndex(source, making.groups, making.arrays, making.problems)
@@ -253,28 +252,8 @@ class _Making:
                 problems[name] = exc.message
                 continue
             yield inner, found, link is not None
-        chosen = arrays.keys() if names is None else _chosen(arrays, names)
-        self.arrays.update({join(path, name): _shown(arrays[name], self._wanted) for name in arrays if name in chosen})
+        chosen = arrays if names is None else choose(arrays, names)
+        self.arrays.update({join(path, name): with_attributes(one, self._wanted, {}) for name, one in chosen.items()})
         self.problems.update(
             {join(path, name): reason for name, reason in problems.items() if names is None or name in names}
         )
-
-
-def _chosen(arrays: Mapping[str, ArrayEntry], names: Collection[str]) -> set[str]:
-    """Return those in `names`, and those whose ``target`` leads to one of them in a chain of any depth."""
-    chosen = {name for name in names if name in arrays}
-    pointers: dict[str, str] = {}
-    for name, entry in arrays.items():
-        target = entry.attributes.get(POINTER)
-        if isinstance(target, Reference) and target.path is not None:
-            pointers[name] = basename(target.path)
-    while new := {name for name, target in pointers.items() if target in chosen} - chosen:
-        chosen |= new
-    return chosen
-
-
-def _shown(entry: ArrayEntry, wanted: Wanted) -> ArrayEntry:
-    names = wanted.arrays
-    if names is None or entry.attributes.keys() <= names:
-        return entry
-    return replace(entry, attributes={key: value for key, value in entry.attributes.items() if key in names})

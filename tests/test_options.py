@@ -73,6 +73,8 @@ def test_the_environment_is_read_when_it_is_needed(monkeypatch: pytest.MonkeyPat
         ("REQUESTS_PER_HOST", "1.5"),
         ("CACHE", "maybe"),
         ("CACHE_BYTES", "-1"),
+        ("CHUNK_CACHE", "maybe"),
+        ("CHUNK_CACHE_MAX_AGE", "-1"),
     ],
 )
 def test_a_variable_that_is_not_understood_is_named(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
@@ -105,6 +107,12 @@ def test_a_variable_that_is_overruled_may_be_wrong(monkeypatch: pytest.MonkeyPat
         ({"dandi_api": 1}, TypeError),
         ({"cache_dir": ""}, TypeError),
         ({"cache_dir": 5}, TypeError),
+        ({"chunk_cache": True}, ValueError),
+        ({"chunk_cache_dir": 5}, TypeError),
+        ({"chunk_cache_bytes": -1}, ValueError),
+        ({"chunk_cache_max_age": -1}, ValueError),
+        ({"chunk_cache_max_age": float("nan")}, ValueError),
+        ({"chunk_cache_max_age": "1 day"}, TypeError),
     ],
 )
 def test_a_choice_that_cannot_be_is_refused_when_it_is_made(choice: dict[str, Any], error: type[Exception]) -> None:

@@ -66,6 +66,7 @@ def read_all(url: str, folder: str, seed: int) -> int:
     return n_right
 
 
+@pytest.mark.slow
 def test_processes_that_read_write_and_sweep_at_once_get_the_bytes(bucket_server: RangeServer, tmp_path: Path) -> None:
     (bucket_server.folder / NAME).write_bytes(CHECK)
     age(bucket_server, days=365)

@@ -23,7 +23,7 @@ def members(ranges: list[Range]) -> set[int]:
     return {i for start, stop in ranges for i in range(start, stop)}
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(kept=some_ranges(), wanted=some_ranges())
 def test_a_cover_knows_each_byte_that_is_kept_and_who_has_it(kept: list[Range], wanted: list[Range]) -> None:
     cover = Cover(one for one in kept if one[0] < one[1])
@@ -34,7 +34,7 @@ def test_a_cover_knows_each_byte_that_is_kept_and_who_has_it(kept: list[Range], 
         assert cover.has(start, stop) == (set(range(start, stop)) <= members(kept))
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(kept=some_ranges(), wanted=some_ranges(), gap=st.integers(0, 20), cap=st.integers(1, 40))
 def test_the_rest_is_within_what_would_be_asked_without_and_completes_it(
     kept: list[Range], wanted: list[Range], gap: int, cap: int

@@ -32,11 +32,16 @@ class KeptValues:
         self._tables: dict[tuple[Source, str], Table] = {}
         self._left = _TOTAL_BYTES
 
-    def keep(self, file: File, table: Table) -> None:
-        """Read the small columns of `table`; if one cannot be read none is kept, and it raises when it is asked for."""
+    def keep(self, file: File, table: Table, names: Collection[str] | None = None) -> None:
+        """Read the small columns of `table`, of those in `names` if given, which may be fewer than are described.
+
+        If one cannot be read none is kept, and it raises when it is asked for.
+        """
         self._tables[file.source, table.path] = table
         chosen: list[ArrayEntry] = []
-        for column in table.columns.values():
+        for name, column in table.columns.items():
+            if names is not None and name not in names:
+                continue
             entry, size = column.values, column.decoded_bytes
             if entry is not None and _is_worth_it(column) and size <= min(_most_bytes(entry), self._left):
                 chosen.append(entry)

@@ -143,7 +143,7 @@ def _describe(request: _Request, named: Named, file: File) -> Found:
         if described is not None:
             tables.append(described)
             if request.kept is not None:
-                request.kept.keep(file, described)
+                request.kept.keep(file, described, request.names)
     return Found(file.source, named.name, named.typed, tuple(tables))
 
 

@@ -8,7 +8,7 @@ from nwb_dask.errors import MalformedFileError, NWBDaskError, UnsupportedLayoutE
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _HEAD_BYTES = 512
 
-_ZARR = "a Zarr store, which this version does not read"
+_ZARR = "a document of a Zarr store; give the folder that it is in"
 _LOOKS: tuple[tuple[bytes, str], ...] = (
     (b"<!doctype html", "an HTML page, such as a server sends instead of the file"),
     (b"<html", "an HTML page, such as a server sends instead of the file"),

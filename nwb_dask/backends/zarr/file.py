@@ -102,7 +102,8 @@ class ZarrFile:
         wanted = WantedAttributes(attributes, array_attributes, groups)
         with _place(self.source, path):
             found = self.tree.index(self.source, path, wanted, names=names, recursive=recursive)
-        if prepare and self._is_remote:
+        # Of a table as a whole all that is read comes in one round anyway, and it may be a part of it only.
+        if prepare and self._is_remote and names is not None:
             parent = path.rstrip("/")
             self.prepare([one for one in found.arrays.values() if _is_next(one, parent, names)])
         return found
@@ -204,12 +205,12 @@ def _place(source: Source, path: str | None) -> Iterator[None]:
         raise
 
 
-def _is_next(entry: ArrayEntry, parent: str, names: Collection[str] | None) -> bool:
+def _is_next(entry: ArrayEntry, parent: str, names: Collection[str]) -> bool:
     """Return whether rows of an array will be read next: it, or what it is an index of, is among `names`."""
     name = basename(entry.path)
     if entry.path.rpartition("/")[0] != parent:
         return False
-    return names is None or name in names or any(name.startswith(f"{one}_index") for one in names)
+    return name in names or any(name.startswith(f"{one}_index") for one in names)
 
 
 def _empty(stored: Stored, shape: tuple[int, ...]) -> Values:

@@ -25,6 +25,8 @@ clients       kept clients of obstore
 credentials   S3: who asks, and where the bucket is
 clouds        Google and Azure: the same
 blocks        a file object over a store, for h5py
+durable       changes of the local file system that survive a loss of power
+exchange      two local folders change places in one step
 trace         counts what was read
 ============= ===============================================================================
 """
@@ -34,7 +36,7 @@ from __future__ import annotations
 from nwb_dask.storage.access import Access, export_secrets, import_secrets, make_access
 from nwb_dask.storage.blocks import BlockFile
 from nwb_dask.storage.coalesce import Buffer
-from nwb_dask.storage.dandi_url import split_pinned
+from nwb_dask.storage.dandi_url import asset_link, split_pinned
 from nwb_dask.storage.engines import Driver
 from nwb_dask.storage.folder import Folder, KeyRange
 from nwb_dask.storage.globs import Choice, Order, make_choice
@@ -58,6 +60,7 @@ __all__ = [
     "Sources",
     "Store",
     "Trace",
+    "asset_link",
     "display_url",
     "expand_sources",
     "export_secrets",

@@ -19,6 +19,6 @@ icechunk_store  icechunk
 from __future__ import annotations
 
 from nwb_dask.references.report import LeftOut, ReferenceFile, WrittenReferences
-from nwb_dask.references.write import write_references
+from nwb_dask.references.write import MAX_CHUNKS, Format, write_references
 
-__all__ = ["LeftOut", "ReferenceFile", "WrittenReferences", "write_references"]
+__all__ = ["MAX_CHUNKS", "Format", "LeftOut", "ReferenceFile", "WrittenReferences", "write_references"]

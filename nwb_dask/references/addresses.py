@@ -13,7 +13,7 @@ from nwb_dask.storage.urls import BUCKETS, scheme
 _LINDI = frozenset({"http", "https"})
 
 
-def stated_url(url: Url, given: str | None, *, for_lindi: bool) -> str:
+def stated_url(url: Url, given: str | None, *, format_: str) -> str:
     """Return what references name a file.
 
     Parameters
@@ -22,8 +22,9 @@ def stated_url(url: Url, given: str | None, *, for_lindi: bool) -> str:
         Where the file is read.
     given : str or None
         What the user wants to be written.
-    for_lindi : bool
-        LINDI opens http(s) URLs and absolute paths; others open what fsspec does, where a path is a ``file://`` URL.
+    format_ : str
+        As `write_references` has it. LINDI opens http(s) URLs and absolute paths. For fsspec, which reads kerchunk's
+        references, a path behind ``file://`` is as it is; for icechunk it is encoded.
 
     Raises
     ------
@@ -31,14 +32,14 @@ def stated_url(url: Url, given: str | None, *, for_lindi: bool) -> str:
         If the URL has a query string or a user in it, which may be secret, or if LINDI cannot open it.
     """
     if given is not None:
-        return _checked(given, "url=", for_lindi=for_lindi)
+        return _checked(given, "url=", format_=format_)
     if is_local(url):
         path = Path(os.path.realpath(local_path(url)))
-        return str(path) if for_lindi else path.as_uri()
-    return _checked(asset_link(url) or url, "the URL of the source", for_lindi=for_lindi)
+        return {"lindi": str(path), "icechunk": path.as_uri()}.get(format_, f"file://{path}")
+    return _checked(asset_link(url) or url, "the URL of the source", format_=format_)
 
 
-def _checked(text: str, what: str, *, for_lindi: bool) -> str:
+def _checked(text: str, what: str, *, format_: str) -> str:
     kind, name = scheme(text), display_url(text)
     if name != text and kind not in BUCKETS:
         message = (
@@ -46,7 +47,7 @@ def _checked(text: str, what: str, *, for_lindi: bool) -> str:
             "url= says what to write: a URL that readers can open without it"
         )
         raise OutputError(message, url=name)
-    if for_lindi and kind not in _LINDI and not (not kind and text.startswith("/")):
+    if format_ == "lindi" and kind not in _LINDI and not (not kind and text.startswith("/")):
         message = f"LINDI opens http(s) URLs and absolute paths, not {name}; url= says what to write"
         raise OutputError(message, url=name)
     return text

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nwb_dask.backends import File
 from nwb_dask.errors import NWBDaskError, UnsupportedLayoutError
-from nwb_dask.index import ArrayEntry, FileIndex, Placement
+from nwb_dask.index import ArrayEntry, FileIndex, Placement, join
 from nwb_dask.read.small_values import read_small
 from nwb_dask.references.arrays import ZarrArray, split
 from nwb_dask.references.attributes import Json
@@ -79,24 +79,28 @@ class _Chosen:
     is_unread: bool = False
 
 
-def gather(file: File, top: str, rules: Rules, point: Point | None = None, file_bytes: int | None = None) -> Contents:
+def gather(file: File, group: str | None, rules: Rules, *, file_bytes: int | None) -> Contents:
     """Return everything that is written of a file, with as few requests as its structure is deep.
 
     Parameters
     ----------
     file : File
         Open.
-    top : str
-        The group that is written, with all below it.
+    group : str or None
+        The group that is written, without the groups in it; None for all of the file.
     rules : Rules
         What the format can hold.
     file_bytes : int or None
         See `arrays.split`.
     """
-    index = file.index(top, recursive=True, prepare=True)
+    index = file.index(group or "/", recursive=group is None, groups=group is None, prepare=True)
+    if group is not None:
+        index = _alone(index, group)
+    index, unnamed = _nameable(index)
     chosen = {path: choose(entry, rules) for path, entry in index.arrays.items()}
     entries = {form: [index.arrays[path] for path, one in chosen.items() if one.form == form] for form in _FORMS}
-    left_out = [LeftOut(path, reason, is_unread=True) for path, reason in index.problems.items()]
+    left_out = [LeftOut(path, "Zarr has another meaning for its name") for path in unnamed]
+    left_out += [LeftOut(path, reason, is_unread=True) for path, reason in index.problems.items()]
     arrays: dict[str, ZarrArray] = {}
     for entry, found in zip(entries["refer"], file.locate(entries["refer"]), strict=True):
         array = _referred(entry, chosen[entry.path], found, rules)
@@ -106,7 +110,7 @@ def gather(file: File, top: str, rules: Rules, point: Point | None = None, file_
             arrays[entry.path] = split(array, max_bytes=rules.max_bytes, file_bytes=file_bytes)
     values, problems = read_small(file, entries["inline"])
     left_out += [LeftOut(path, reason, is_unread=True) for path, reason in problems.items()]
-    refer = pointing(index) if point is None else point
+    refer = pointing(index)
     for path, found_values in values.items():
         arrays[path] = _inlined(index.arrays[path], found_values, rules, refer)
     for entry in entries["link"]:
@@ -118,6 +122,41 @@ def gather(file: File, top: str, rules: Rules, point: Point | None = None, file_
     return Contents(index, ordered, tuple(sorted(left_out, key=lambda one: one.path)))
 
 
+def _alone(index: FileIndex, path: str) -> FileIndex:
+    """Return the index of a group without the groups in it."""
+    group = index.groups.get(path)
+    if group is None:
+        raise UnsupportedLayoutError(f"{path} is a dataset; group= names a group", path=path)
+    return replace(index, groups={path: group}, same={})
+
+
+def _nameable(index: FileIndex) -> tuple[FileIndex, list[str]]:
+    """Return the index of what can be named in Zarr, and the paths of what cannot."""
+    paths = [join(path, name) for path, group in index.groups.items() for name in group.members if not is_name(name)]
+    if not paths:
+        return index, []
+
+    def kept(path: str) -> bool:
+        return all(map(is_name, path.strip("/").split("/"))) or path == "/"
+
+    groups = {
+        path: replace(group, members=tuple(filter(is_name, group.members)))
+        for path, group in index.groups.items()
+        if kept(path)
+    }
+    arrays = {path: entry for path, entry in index.arrays.items() if kept(path)}
+    same = {path: other for path, other in index.same.items() if kept(path) and kept(other)}
+    return replace(index, groups=groups, arrays=arrays, same=same), [
+        path for path in paths if kept(path.rpartition("/")[0] or "/")
+    ]
+
+
+def is_name(name: str) -> bool:
+    """Return whether Zarr takes a name for that of a member."""
+    return name not in _NO_NAMES and name.isprintable() and "\\" not in name
+
+
+_NO_NAMES = frozenset({"", ".", "..", ".zgroup", ".zattrs", ".zarray", ".zmetadata", "zarr.json"})
 _FORMS: tuple[Form, ...] = ("inline", "refer", "link", "leave")
 
 
@@ -204,8 +243,6 @@ def linked(entry: ArrayEntry) -> ZarrArray:
     element, shape = entry.element, entry.shape or ()
     dtype = stored_dtype(element) or (element.dtype if element.kind in NUMBERS else None)
     chunks = entry.chunks or tuple([max(length, 1) for length in shape])
-    if element.kind == "array" and element.base is not None:
-        shape, chunks, dtype = (*shape, *element.shape), (*chunks, *element.shape), element.base.dtype
     codecs: tuple[Codec, ...] = ()
     if dtype is None:
         dtype, codecs = OBJECTS, (JSON_OBJECTS,)

@@ -26,7 +26,14 @@ from nwb_dask.references.report import LeftOut
 _DIMENSIONS = "_ARRAY_DIMENSIONS"
 _RECORD_SIZE = 10_000
 """Chunks in a Parquet file; kerchunk's default."""
-_SCHEMA = pa.schema([("path", pa.string()), ("offset", pa.int64()), ("size", pa.int64()), ("raw", pa.binary())])
+_SCHEMA = pa.schema(
+    [
+        pa.field("path", pa.string()),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("raw", pa.binary()),
+    ]
+)
 
 
 def kerchunk_json(contents: Contents, top: str, urls: Mapping[Url, str]) -> tuple[bytes, tuple[LeftOut, ...]]:
@@ -63,9 +70,10 @@ def write_kerchunk_parquet(folder: Path, contents: Contents, top: str, urls: Map
         place = folder / below(path, top)
         place.mkdir(parents=True, exist_ok=True)
         for number, table in enumerate(_records(array, urls)):
-            pq.write_table(
-                table, place / f"refs.{number}.parq", compression="zstd", write_statistics=False, store_schema=False
-            )
+            # Without statistics fastparquet, with which fsspec reads them, makes floats of integers.
+            statistics = ["offset", "size"]
+            target = place / f"refs.{number}.parq"
+            pq.write_table(table, target, compression="zstd", write_statistics=statistics, store_schema=False)
     return left_out
 
 
@@ -128,7 +136,8 @@ def _records(array: ZarrArray, urls: Mapping[Url, str]) -> Iterator[pa.Table]:
             for place, url in zip(at.tolist(), stated[low:high], strict=True):
                 paths[place] = url
         raw = [inline.get(start + i) for i in range(n)] if inline else [None] * n
-        yield pa.table([pa.array(paths, pa.string()), offsets, sizes, pa.array(raw, pa.binary())], schema=_SCHEMA)
+        columns = [pa.array(paths, pa.string()), pa.array(offsets), pa.array(sizes), pa.array(raw, pa.binary())]
+        yield pa.Table.from_arrays(columns, schema=_SCHEMA)
 
 
 def is_kerchunk_parquet(path: Path) -> bool:

@@ -23,7 +23,6 @@ from nwb_dask.references.report import LeftOut
 _GROUP: dict[str, Json] = {"zarr_format": 2}
 _TEMPLATE_USES = 5
 """A URL that is written so often has a template."""
-_OWN_KEYS = frozenset({".zgroup", ".zattrs", ".zarray"})
 
 
 def lindi_document(contents: Contents, urls: Mapping[Url, str]) -> tuple[bytes, tuple[LeftOut, ...]]:
@@ -67,9 +66,7 @@ class _Writer:
         self._add_attributes(group.path, group.attributes, {})
         for name in group.members:
             path = join(group.path, name)
-            if name in _OWN_KEYS:
-                self.left_out.append(LeftOut(path, "Zarr has another meaning for its name"))
-            elif name in group.links:
+            if name in group.links:
                 link = group.links[name]
                 if link.filename is None:
                     self.add_link(path, link.target)

@@ -51,7 +51,7 @@ class _Request:
 
     format: Format
     targets: Mapping[Url, Path]
-    top: str
+    group: str | None
     url: str | None
     rules: Rules
     overwrite: bool
@@ -84,7 +84,8 @@ def write_references(
     format : {"lindi", "kerchunk-json", "kerchunk-parquet", "icechunk"}
         See the notes.
     group : str, optional
-        Write this group only, as if it were the whole file; not for LINDI. `xarray.open_dataset` opens one group.
+        Write the arrays of this group only, as if they were the file; not for LINDI. So `xarray.open_dataset` opens
+        them.
     url : str, optional
         What is written in place of the URL of the source: where readers find the same bytes. By default the URL of a
         remote source, the link of an archive to the asset, and the absolute path of a local file.
@@ -127,7 +128,8 @@ def write_references(
     Attributes keep value, not width; enumerations are integers.
 
     The other formats have numeric arrays only, each with dimensions of its own. ``fill_value`` is null unless a chunk
-    was never written and the file says what stands there: xarray masks what equals it.
+    was never written and the file says what stands there: xarray masks what equals it. Parquet with groups in groups
+    needs ``remote_protocol`` among the options of fsspec, which otherwise looks for one in what it takes for arrays.
     """
     check_choice("format", format, get_args(Format))
     check_choice("errors", errors, ("raise", "skip"))
@@ -144,10 +146,10 @@ def write_references(
         raise ValueError("url= names one file, and these are several sources")
     target = local_target(out)
     rules = replace(_LINDI, max_chunks=max_chunks) if format == "lindi" else _NUMBERS
-    top = "/" if group is None else normalize_path(group)
+    path = None if group is None else normalize_path(group)
     targets = {named[0].url: target} if is_one else _in_folder(named, target, format)
     _refuse_sources(named, targets)
-    request = _Request(format, targets, top, url, rules, overwrite)
+    request = _Request(format, targets, path, url, rules, overwrite)
     found, skipped = visit_files(named, access, partial(_write, request), skip_corrupt=errors == "skip")
     return WrittenReferences(format, tuple(one for _, one in found), skipped)
 
@@ -181,13 +183,13 @@ def _refuse_sources(named: tuple[Named, ...], targets: Mapping[Url, Path]) -> No
 
 
 def _write(request: _Request, named: Named, file: File) -> ReferenceFile:
-    url = stated_url(named.url, request.url, for_lindi=request.format == "lindi")
+    url = stated_url(named.url, request.url, format_=request.format)
     file_bytes = None if request.format == "lindi" else file.source.identity.size
-    contents = gather(file, request.top, request.rules, file_bytes=file_bytes)
+    contents = gather(file, request.group, request.rules, file_bytes=file_bytes)
     urls = {file.source.url: url, named.url: url}
     out = request.targets[named.url]
     with appearing(out, overwrite=request.overwrite, is_ours=_RECOGNIZERS[request.format]) as made:
-        left_out = _WRITERS[request.format](made, contents, request.top, urls)
+        left_out = _WRITERS[request.format](made, contents, request.group or "/", urls)
     return ReferenceFile(
         out,
         named.name,

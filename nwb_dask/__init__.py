@@ -17,6 +17,7 @@
 `open_sessions`        one series of many files as an xarray.DataTree
 `open_nwb`             look around in one file: ``session.units``, ``session.subject.age``; reads no data until asked
 `convert`              every table of many files as Parquet, Arrow, CSV, JSON Lines, Delta or Excel; series as Zarr
+`write_references`     where the data of files are, as LINDI, kerchunk or icechunk, for the tools that open these
 `analysis`             spikes in bins, around events and per condition, over many sessions
 `plot`                 pictures of spikes and series on matplotlib
 `options`              choices for a block of code: engine, deadlines, cache
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from nwb_dask.errors import TooManyLabelsError as TooManyLabelsError
     from nwb_dask.errors import UnsortedTimesError as UnsortedTimesError
     from nwb_dask.errors import UnsupportedLayoutError as UnsupportedLayoutError
+    from nwb_dask.references import write_references as write_references
     from nwb_dask.spike_times import read_spike_times as read_spike_times
     from nwb_dask.storage import trace as trace
 
@@ -88,6 +90,7 @@ _HOMES = {
     "open_timeseries": "nwb_dask.adapters.xarray_backend",
     "open_sessions": "nwb_dask.adapters.xarray_backend",
     "convert": "nwb_dask.conversion",
+    "write_references": "nwb_dask.references",
     "analysis": "nwb_dask",
     "plot": "nwb_dask",
     "trace": "nwb_dask.storage",

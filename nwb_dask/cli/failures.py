@@ -105,7 +105,7 @@ _HINTS: Mapping[str, str] = MappingProxyType(
 )
 _SPELLINGS: Mapping[str, str] = MappingProxyType(
     {
-        "overwrite=True replaces": "`--overwrite` replaces what an earlier conversion wrote",
+        "overwrite=True replaces": "`--overwrite` of convert, `--force` of index replaces an earlier output",
         "resume=False": "`--no-resume` starts anew",
         "schema_overrides": "`--type` says the type of a column: see --help",
         "it out with exclude=": "`--exclude PATH` leaves it out",

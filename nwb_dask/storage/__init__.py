@@ -37,6 +37,8 @@ clients         kept clients of obstore
 credentials     S3: who asks, and where the bucket is
 clouds          Google and Azure: the same
 blocks          a file object over a store, for h5py
+durable         changes of the local file system that survive a loss of power
+exchange        two local folders change places in one step
 url_keys        one name for a URL, however it is signed
 disk            folders in which processes keep files for each other
 chunk_cache     bytes of remote files in such a folder
@@ -57,7 +59,7 @@ from nwb_dask.storage.allowed import AllowedStore, open_allowed
 from nwb_dask.storage.blocks import BlockFile
 from nwb_dask.storage.chunk_cache import ChunkCache, chunk_cache
 from nwb_dask.storage.coalesce import Buffer
-from nwb_dask.storage.dandi_url import split_pinned
+from nwb_dask.storage.dandi_url import asset_link, split_pinned
 from nwb_dask.storage.engines import Driver
 from nwb_dask.storage.faults import refusal
 from nwb_dask.storage.folder import Folder, KeyRange
@@ -101,6 +103,7 @@ __all__ = [
     "Store",
     "Trace",
     "allows",
+    "asset_link",
     "chunk_cache",
     "display_url",
     "expand_sources",

@@ -27,6 +27,7 @@ from nwb_dask.backends.hdf5.lookup import Lookup
 from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS, STORAGE_ERRORS, as_damage
 from nwb_dask.backends.hdf5.pages import Pages
 from nwb_dask.backends.hdf5.paths import LinkOutsideError, split_path
+from nwb_dask.backends.hdf5.placing import is_unplaced, place
 from nwb_dask.backends.hdf5.reading import Reader, is_readable
 from nwb_dask.backends.hdf5.rounds import Task
 from nwb_dask.backends.hdf5.search import Search
@@ -38,7 +39,7 @@ from nwb_dask.backends.hdf5.whole import is_simple, read_whole
 from nwb_dask.backends.known import GroupPart, Known
 from nwb_dask.backends.protocol import ByteSource, Request
 from nwb_dask.errors import NWBDaskError, PathNotFoundError, UnsupportedLayoutError
-from nwb_dask.index import ArrayEntry, FileIndex, FilePath, GroupEntry, Source, basename
+from nwb_dask.index import ArrayEntry, FileIndex, FilePath, GroupEntry, Placement, Source, basename
 
 _log = logging.getLogger(__name__)
 
@@ -153,12 +154,13 @@ class Hdf5File:
             alone = GroupPart(GroupEntry(FilePath(""), {}, ()), {asked: entry})
             Search(lookup, unresolved([alone], wanted)).run(self._pages)
             return FileIndex(known.source, {}, {asked: with_attributes(entry, wanted, known.paths)})
-        parts = collect_parts(known, asked, address, recursive=recursive)
+        same: dict[str, str] = {}
+        parts = collect_parts(known, asked, address, same, recursive=recursive)
         Search(lookup, unresolved(parts, wanted)).run(self._pages)
         if self._is_remote:
             every = (entry for part in parts for entry in part.arrays.values())
             self._reader.learn([entry for entry in every if is_readable(entry)], present_only=True)
-        return compose_index(known, parts, wanted, names)
+        return compose_index(known, parts, wanted, names, same)
 
     def _learner(self, names: Collection[str] | None) -> OnArray:
         """Return what gives the work of preparing a dataset, if it or its index column is among `names`."""
@@ -268,6 +270,30 @@ class Hdf5File:
             raise as_damage(reason) from (None if isinstance(reason, NWBDaskError) else reason)
         _log.debug("%s of %r is read by h5py: %s", wanted.entry.path, self.source.url, reason)
         return self._h5py.read(*wanted)
+
+    def locate(self, entries: Sequence[ArrayEntry]) -> list[Placement | NWBDaskError]:
+        """Return where all stored bytes of each dataset are; see `backends.File.locate`."""
+        with Boundary(self.source.url, None):
+            described = [self._described(entry) for entry in entries]
+            sound = [entry for entry in described if isinstance(entry, ArrayEntry)]
+            found = iter(self._reader.locate([entry for entry in sound if entry.layout == "chunked"]))
+            return [
+                entry if isinstance(entry, NWBDaskError) else place(entry, found, self._store) for entry in described
+            ]
+
+    def _described(self, entry: ArrayEntry) -> ArrayEntry | NWBDaskError:
+        """Return a dataset as the parser describes it, with where it is; of those by h5py it says nothing."""
+        if not is_unplaced(entry):
+            return entry
+        try:
+            # Without its attributes, which may be what the parser does not cover.
+            tree = Tree(self._lookup.apart(), self._pages, Wanted(frozenset(), frozenset()), _nothing)
+            found = tree.describe(entry.path, recursive=False)[1]
+        except STORAGE_ERRORS:
+            raise
+        except PARSER_ERRORS as exc:
+            return as_damage(exc).at(url=self.source.url, path=entry.path)
+        return UnsupportedLayoutError("is no dataset", path=entry.path) if found is None else found
 
     def close(self) -> None:
         """Give up the file; more than once is harmless. The store stays open."""

@@ -118,6 +118,12 @@ class Reader:
             self._keep(work)
         return [work.error or _present(work.values) for work in works]
 
+    def locate(self, entries: Sequence[ArrayEntry]) -> list[ChunkManifest | Exception]:
+        """Return where all chunks of chunked datasets are, or why that cannot be told; in as few rounds as for one."""
+        works = [_Work(entry, _all_rows(entry)) for entry in entries]
+        run([self._locating(work) for work in works], self._pages)
+        return [work.error or _present(work.manifest) for work in works]
+
     def learn(self, entries: Iterable[ArrayEntry], *, present_only: bool = False) -> None:
         """Keep the values of small datasets, and where the chunks of the others are.
 

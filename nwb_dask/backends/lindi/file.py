@@ -24,7 +24,7 @@ from nwb_dask.backends.protocol import File, Request
 from nwb_dask.backends.zarr import checks
 from nwb_dask.backends.zarr.file import ZarrFile
 from nwb_dask.errors import MalformedFileError, NWBDaskError, UnsupportedLayoutError
-from nwb_dask.index import ArrayEntry, FileIndex, FilePath, Source
+from nwb_dask.index import ArrayEntry, FileIndex, FilePath, Placement, Source
 from nwb_dask.storage import Folder
 
 _MAX_NESTED = 4
@@ -114,6 +114,11 @@ class LindiFile:
             groups=groups,
             prepare=prepare,
         )
+
+    def locate(self, entries: Sequence[ArrayEntry]) -> list[Placement | NWBDaskError]:
+        """Return why it is not told where the chunks are; see `backends.File.locate`."""
+        message = "its chunks are those of a document of references, of which no references are made"
+        return [UnsupportedLayoutError(message, url=self.source.url, path=entry.path) for entry in entries]
 
     def holds(self, entry: ArrayEntry) -> bool:
         """Return whether all values of an array are at hand; see `backends.File.holds`."""

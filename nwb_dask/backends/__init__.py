@@ -11,9 +11,10 @@ hdf5       HDF5: an own parser and chunk reader, h5py for what these do not cove
 
 from __future__ import annotations
 
+from nwb_dask.backends.hdf5.file import Hdf5File
 from nwb_dask.backends.hdf5.libraries import filter_libraries
 from nwb_dask.backends.known import Known
 from nwb_dask.backends.opening import open_file
 from nwb_dask.backends.protocol import ByteSource, File
 
-__all__ = ["ByteSource", "File", "Known", "filter_libraries", "open_file"]
+__all__ = ["ByteSource", "File", "Hdf5File", "Known", "filter_libraries", "open_file"]

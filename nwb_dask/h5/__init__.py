@@ -8,6 +8,9 @@ types      element types as h5py's dtypes
 values     values as h5py gives them
 references what stands for h5py's references
 objects    what groups and datasets have in common
+streamed   remote HDF5 files: a real ``h5py.File`` over a store; `reads` looks ahead
+waiting    waiting for other threads while h5py's lock is held
+ids        what stands for h5py's low-level identifiers
 attributes, dataset, group, file
            the interface of h5py over any `backends.File`; `views` of members without a lock
 ========== ====================================================================================

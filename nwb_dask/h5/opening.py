@@ -6,37 +6,93 @@ from collections.abc import Mapping
 
 import h5py
 
-from nwb_dask.backends import open_file
+from nwb_dask.backends import File, Hdf5File, open_file
+from nwb_dask.catalog import index_cache
 from nwb_dask.errors import NWBDaskError
 from nwb_dask.h5.file import FacadeFile
+from nwb_dask.h5.streamed import StreamedFile
 from nwb_dask.h5.tree import Tree
 from nwb_dask.index import Url
-from nwb_dask.storage import Access, expand_sources, make_access, open_store
+from nwb_dask.storage import Access, Store, expand_sources, is_local, local_path, make_access, open_store
 
 
 def open_h5(source: object, *, storage_options: Mapping[str, object] | None = None) -> h5py.File:
-    """Return one file as h5py shows it, wherever it is and whatever it is."""
+    """Return one file as h5py shows it, wherever it is and whatever container it is.
+
+    Made for ``pynwb.NWBHDF5IO(file=nwb_dask.open_h5(url), mode="r").read()``. A local HDF5 file is opened by h5py
+    alone. A remote one is a real ``h5py.File``: all of its structure is fetched in a few rounds when it is opened, and
+    values when they are sliced, many ranges at once. Other containers get objects that are instances of h5py's classes
+    and have no identifiers of libhdf5. Nothing can be written, nothing is followed out of a remote file.
+
+    Parameters
+    ----------
+    source : path or URL
+        One file; see `nwb_dask.read_table`.
+    storage_options : mapping, optional
+        Credentials, endpoints, and ``engine``: the library that fetches the bytes, as for `nwb_dask.read_table`.
+
+    Returns
+    -------
+    h5py.File
+        Open until `close`, the end of its ``with`` block, or until nothing refers to it or an object of it; closed
+        before the interpreter ends in any case. It is not pickled, and a forked process cannot use it.
+
+    Raises
+    ------
+    ValueError
+        If `source` is more than one file.
+    MalformedFileError, UnsupportedLayoutError
+        If it is no container that is read.
+    SourceUnavailableError
+        If its bytes cannot be had.
+    """
     access = make_access(storage_options)
     named = expand_sources(source, access)
     if len(named) != 1:
         raise ValueError(f"open_h5 opens one file, and {len(named)} are given, {named[0].name} the first")
     try:
-        return open_facade(named[0].url, access)
+        return _open(named[0].url, access)
     except NWBDaskError as error:
         raise error.at(url=named[0].name) from error.__cause__
+
+
+def _open(url: Url, access: Access) -> h5py.File:
+    if is_local(url):
+        with open_store(url, access) as store, open_file(store) as file:
+            is_hdf5 = isinstance(file, Hdf5File)
+        return h5py.File(local_path(url), "r") if is_hdf5 else open_facade(url, access)
+    cache = index_cache()
+    known = cache.find(url)
+    store = open_store(url, access, cached=None if known is None else known.source.identity)
+    try:
+        if known is not None and store.source.identity != known.source.identity:
+            known = None
+        if store.driver is not None:
+            return h5py.File(store.driver.url, "r", driver=store.driver.name, **store.driver.keywords)
+        file = open_file(store, known)
+        if isinstance(file, Hdf5File):
+            streamed = StreamedFile(store, file)
+            cache.keep(file.known)
+            return streamed
+        return _facade(store, file)
+    except BaseException:
+        store.close()
+        raise
+
+
+def _facade(store: Store, file: File) -> FacadeFile:
+    def close() -> None:
+        file.close()
+        store.close()
+
+    return FacadeFile(Tree(file), close)
 
 
 def open_facade(url: Url, access: Access) -> FacadeFile:
     """Return any container through its description, without h5py reading it."""
     store = open_store(url, access)
     try:
-        file = open_file(store)
-
-        def close() -> None:
-            file.close()
-            store.close()
-
-        return FacadeFile(Tree(file), close)
+        return _facade(store, open_file(store))
     except BaseException:
         store.close()
         raise

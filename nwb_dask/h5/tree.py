@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from nwb_dask.backends import File
 from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError, UnsupportedLayoutError
-from nwb_dask.index import ArrayEntry, GroupEntry, Link, join
+from nwb_dask.index import ArrayEntry, GroupEntry, join
 
 Entry: TypeAlias = "GroupEntry | ArrayEntry"
 
 _MAX_LINKS = 40
 """Soft links followed on the way to one object."""
+
+
+class ExternalLinkError(PathNotFoundError):
+    """A path leads into another file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +37,13 @@ class Tree:
     ----------
     file : backends.File
         Open as long as this is used.
+    prepare : bool
+        Whether rows of many datasets will be read next; see `backends.File.index`.
     """
 
-    def __init__(self, file: File) -> None:
+    def __init__(self, file: File, *, prepare: bool = False) -> None:
         self.file = file
-        index = file.index("/", recursive=True)
+        index = file.index("/", recursive=True, prepare=prepare)
         self.url = index.source.url
         self._groups = dict(index.groups)
         self._arrays = dict(index.arrays)
@@ -47,9 +54,31 @@ class Tree:
         start = f"{path}@"
         return {key[len(start) :]: reason for key, reason in self._problems.items() if key.startswith(start)}
 
-    def link(self, group: GroupEntry, name: str) -> Link | None:
-        """Return the link that the member `name` of a group is; None if it is an object."""
-        return group.links.get(name)
+    def arrays(self) -> Mapping[str, ArrayEntry]:
+        """Return the datasets that are described, by path."""
+        return self._arrays
+
+    def datasets_by_group(self) -> dict[str, list[ArrayEntry]]:
+        """Return the datasets that are described, by the path of their group."""
+        found: dict[str, list[ArrayEntry]] = {}
+        for path, entry in self._arrays.items():
+            if entry.path == path:
+                found.setdefault(path.rpartition("/")[0], []).append(entry)
+        return found
+
+    def has_external_links(self) -> bool:
+        """Return whether some group has a link into another file."""
+        return any(link.filename is not None for group in self._groups.values() for link in group.links.values())
+
+    def check_inside(self, path: str, start: str = "/") -> None:
+        """Raise `PathNotFoundError` if a path leads into another file; see `find`."""
+        try:
+            self.find(path, start)
+        except ExternalLinkError:
+            raise
+        except NWBDaskError:
+            # What libhdf5 has to say of it.
+            return
 
     def find(self, path: str, start: str = "/") -> Found:
         """Return what is at `path`, relative to the group at `start` unless it begins with a slash.
@@ -76,7 +105,7 @@ class Tree:
             n_links += 1
             if link.filename is not None:
                 message = f"{join(here.path, member)} is a link into another file, which is not followed"
-                raise PathNotFoundError(message, url=self.url, path=name)
+                raise ExternalLinkError(message, url=self.url, path=name)
             if n_links > _MAX_LINKS:
                 raise MalformedFileError("soft links lead in circles", url=self.url, path=name)
             if link.target.startswith("/"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
@@ -16,7 +16,13 @@ from nwb_dask.index import AttributeValue, ElementType, Reference
 Values = npt.NDArray[np.generic]
 
 
-def stored_values(values: Values, element: ElementType, dtype: np.dtype[np.generic]) -> Values:
+MakeReference: TypeAlias = "Callable[[str | None], h5py.Reference]"
+"""Path of an object, and a reference to it; a null reference for None."""
+
+
+def stored_values(
+    values: Values, element: ElementType, dtype: np.dtype[np.generic], make: MakeReference = PathReference
+) -> Values:
     """Return values of a dataset as h5py would: a new, writable array of the dtype of its elements.
 
     Parameters
@@ -27,13 +33,15 @@ def stored_values(values: Values, element: ElementType, dtype: np.dtype[np.gener
         Of the dataset.
     dtype : numpy dtype
         Of the element: see `h5py_dtype`.
+    make : callable, optional
+        Makes references.
     """
     if element.kind == "reference":
-        return _objects(values, lambda path: PathReference(_text(path)), dtype)
+        return _objects(values, lambda path: make(_text(path)), dtype)
     if element.kind == "region":
         return _objects(values, RowsReference, dtype)
     if element.kind == "compound":
-        return _structured(values, element, dtype)
+        return _structured(values, element, dtype, make)
     if element.kind == "array":
         return np.array(values, dtype.base)
     if dtype.kind == "O":
@@ -49,10 +57,12 @@ def some_fields(values: npt.NDArray[Any], dtype: np.dtype[Any]) -> npt.NDArray[A
     return out
 
 
-def _structured(values: npt.NDArray[Any], element: ElementType, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+def _structured(
+    values: npt.NDArray[Any], element: ElementType, dtype: np.dtype[Any], make: MakeReference
+) -> npt.NDArray[Any]:
     out = np.zeros(values.shape, dtype)
     for name, field in element.fields:
-        out[name] = stored_values(values[name], field, dtype[name])
+        out[name] = stored_values(values[name], field, dtype[name], make)
     return out
 
 

@@ -40,9 +40,9 @@ def differences(expected: h5py.File, found: h5py.File) -> Iterator[Difference]:
             link, other = a.get(name, getlink=True), b.get(name, getlink=True)
             yield from _differing(f"{path}/{name}", "link", _link(link), _link(other))
             yield from _differing(f"{path}/{name}", "is there", name in a, name in b)
-            if not isinstance(link, h5py.ExternalLink):
-                yield from _differing(f"{path}/{name}", "class", a.get(name, getclass=True), b.get(name, getclass=True))
             if isinstance(link, h5py.HardLink):
+                classes = a.get(name, getclass=True), b.get(name, getclass=True)
+                yield from _differing(f"{path}/{name}", "class", *classes)
                 stack.append(f"{path.rstrip('/')}/{name}")
 
 
@@ -59,7 +59,8 @@ def _attributes(path: str, a: Any, b: Any) -> Iterator[Difference]:
         if isinstance(value, np.ndarray) and (value.dtype.names or value.dtype.kind == "S"):
             # Text of fixed length is text here.
             if value.dtype.kind == "S":
-                yield from _differing(f"{path}@{name}", "value", value.astype(str).tolist(), b.attrs[name].tolist())
+                other = np.asarray(b.attrs[name]).astype(str)
+                yield from _differing(f"{path}@{name}", "value", value.astype(str).tolist(), other.tolist())
             continue
         yield from _differing(f"{path}@{name}", "value", value, b.attrs[name], a.file, b.file)
 

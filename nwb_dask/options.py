@@ -11,6 +11,12 @@ name                    environment                 what it decides
 ``requests_per_host``   NWB_DASK_REQUESTS_PER_HOST  requests to one server that are under way at once
 ``dandi_api``           NWB_DASK_DANDI_API          where the API of the archive behind ``dandi://`` is; for one
                                                     that is hosted by yourself
+``remap``               NWB_DASK_REMAP              what stands for URLs that documents of references (LINDI)
+                                                    name: ``{URL or prefix of one: URL or local path}``, in the
+                                                    environment as JSON
+``allow_hosts``         NWB_DASK_ALLOW_HOSTS        servers that such documents may name beside those that are
+                                                    allowed anyway, see `nwb_dask.storage.hosts`; with commas
+                                                    between them in the environment
 ``cache``               NWB_DASK_CACHE              ``on`` or ``off``: whether indexes of files are kept on disk
 ``cache_dir``           NWB_DASK_CACHE_DIR          where; by default the user's cache folder of the system
 ``cache_bytes``         NWB_DASK_CACHE_BYTES        how much is kept before the oldest is dropped
@@ -20,13 +26,14 @@ name                    environment                 what it decides
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import os
 import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Literal, TypeAlias, get_args
 
@@ -39,6 +46,9 @@ that fsspec knows. Local files are read with ``pread`` in any case."""
 _PREFIX = "NWB_DASK_"
 _LAST_PORT = 65_535
 _API = re.compile(r"https?://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>\d{1,5}))?(?:/[^@?#\s]*)?")
+_RULE = re.compile(
+    r"(?:(?:https?|s3|s3a|gs|gcs|az|azure|abfss?|adl)://)?(?:[\w.*@-]+|\[[0-9a-f:.]+\])(?::(?P<port>\d{1,5}))?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +67,10 @@ class Options:
     requests_per_host: int = 64
     dandi_api: str | None = None
     """``https://api.example.org/api``; None for the archive that the URL names."""
+    remap: str | Mapping[str, str] | None = field(default=None, repr=False)
+    """Becomes the JSON text of it, sorted; "" for none."""
+    allow_hosts: str | Sequence[str] = ()
+    """Becomes one text, with commas."""
     cache: Literal["on", "off"] = "on"
     cache_dir: str | os.PathLike[str] | None = None
     """A folder; None for the user's cache folder of the system."""
@@ -70,6 +84,40 @@ class Options:
         _check_count("requests_per_host", self.requests_per_host, least=1)
         _check_count("cache_bytes", self.cache_bytes, least=0)
         _check_folder("cache_dir", self.cache_dir)
+        # As text they are hashable, and travel with other plain options.
+        object.__setattr__(self, "remap", _remap_text("remap", self.remap))
+        object.__setattr__(self, "allow_hosts", _hosts_text("allow_hosts", self.allow_hosts))
+
+
+def _remap_text(name: str, value: object) -> str:
+    # No value is shown: a URL may be signed.
+    wrong = f"{name} is not a mapping of URLs: {{URL or prefix: URL or local path}}"
+    if isinstance(value, str):
+        try:
+            value = json.loads(value) if value else {}
+        except ValueError:
+            raise ValueError(wrong) from None
+    items = {} if value is None else value
+    if not isinstance(items, Mapping):
+        raise TypeError(wrong)
+    if not all(isinstance(one, str) and one for pair in items.items() for one in pair):
+        raise TypeError(wrong)
+    return json.dumps(dict(items), sort_keys=True) if items else ""
+
+
+def _hosts_text(name: str, value: object) -> str:
+    rules = value.split(",") if isinstance(value, str) else value
+    if not isinstance(rules, Sequence) or not all(isinstance(one, str) for one in rules):
+        raise TypeError(f"{name} is not a list of servers: example.org, *.example.org, s3://bucket")
+    found = sorted({one.strip().lower() for one in rules} - {""})
+    for one in found:
+        match = _RULE.fullmatch(one)
+        if match is None or int(match["port"] or 0) > _LAST_PORT:
+            # Not shown: there may be a password in it.
+            raise ValueError(
+                f"{name} names servers like these: example.org, *.example.org, https://h:8000, s3://bucket, *"
+            )
+    return ",".join(found)
 
 
 def _check_choice(name: str, value: object, choices: Sequence[str]) -> None:
@@ -107,7 +155,7 @@ def _check_folder(name: str, value: object) -> None:
         raise TypeError(f"{name}={value!r} is not the path of a folder")
 
 
-_NAMES = tuple(field.name for field in fields(Options))
+_NAMES = tuple(one.name for one in fields(Options))
 _SWITCH = {**dict.fromkeys(("0", "false", "no"), "off"), **dict.fromkeys(("1", "true", "yes"), "on")}
 _PARSERS: Mapping[str, Callable[[str], object]] = {
     "deadline": float,

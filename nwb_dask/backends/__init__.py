@@ -6,6 +6,9 @@ opening    `open_file`: tells containers apart, and what else a file looks like
 known      `Known`: what was found out about one version of a file
 handles    the open h5py files of this process
 hdf5       HDF5: an own parser and chunk reader, h5py for what these do not cover
+lindi      documents of references, LINDI's and kerchunk's
+zarr       Zarr v2 and v3: an own parser of the documents and an own chunk reader
+threads    the threads that decode chunks
 ========== =================================================================================
 """
 

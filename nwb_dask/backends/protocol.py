@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nwb_dask.backends.known import Known
 from nwb_dask.index import ArrayEntry, FileIndex, Source
-from nwb_dask.storage import Buffer, Driver
+from nwb_dask.storage import Access, Buffer, Driver
 
 Box: TypeAlias = "tuple[tuple[int, int], ...]"
 """Half-open ``(start, stop)`` along each axis behind the first."""
@@ -28,6 +28,10 @@ class ByteSource(Protocol):
     @property
     def source(self) -> Source:
         """The file and its version."""
+
+    @property
+    def access(self) -> Access:
+        """How the file was reached."""
 
     @property
     def local_path(self) -> str | None:
@@ -103,6 +107,18 @@ class File(Protocol):
 
     def holds(self, entry: ArrayEntry) -> bool:
         """Return whether all values of a dataset are at hand, so that reading it asks nothing of the file."""
+
+    def require_room(self, entry: ArrayEntry, n_bytes: int) -> None:
+        """Raise if the file cannot hold so many bytes of a dataset, before memory is taken for them.
+
+        What was never written counts up to 1 GiB. Each read is checked by itself; this is for results that several
+        reads fill.
+
+        Raises
+        ------
+        MalformedFileError
+            If more is declared than the file can hold.
+        """
 
     def read(
         self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None = None, inner: Box | None = None

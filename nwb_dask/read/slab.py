@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from nwb_dask.catalog import index_cache
 from nwb_dask.errors import MalformedFileError, NWBDaskError, SourceChangedError, SourceUnavailableError
-from nwb_dask.index import ArrayEntry
 from nwb_dask.model.series.values import Scale
 from nwb_dask.plan.selection import Block, Selection, plan_blocks
 from nwb_dask.plan.slab import Slab, scaled_dtype
@@ -26,11 +25,6 @@ _BATCH_BYTES = 64 << 20
 _SCALED_BYTES = 1 << 20
 """Values that are scaled at once, in the precision of the scale: they stay in the processor's cache."""
 _LABEL_BYTES = 64 << 10
-_MAX_FILL_BYTES = 1 << 30
-"""Values that were never written."""
-_BOUNDED_FILTERS = frozenset({1, 2, 3})
-"""Deflate, shuffle and checksum of HDF5, which make no more of a byte than `_DEFLATION`."""
-_DEFLATION = 1032
 
 
 def read_slab(slab: Slab, key: Any = ()) -> Values:  # noqa: ANN401  # whatever numpy takes
@@ -92,7 +86,7 @@ def _read(opened: OpenFile, slab: Slab, selection: Selection) -> Values:
         _fill(scalar, opened.file.read(entry).reshape(1), slab, np.array(slab.scale.factor))
         return scalar.reshape(())
     itemsize = max(entry.element.size, 1) if entry.element.dtype is None else entry.element.dtype.itemsize
-    _require_room(entry, selection.n_distinct * itemsize, file_bytes=slab.identity.size)
+    opened.file.require_room(entry, selection.n_distinct * itemsize)
     native = entry.chunks if entry.layout == "chunked" else None
     out: Values | None = None
     for blocks in plan_blocks(selection, slab.shape, itemsize, native, max_bytes=_BATCH_BYTES):
@@ -119,18 +113,6 @@ def _is_all(found: Values, slab: Slab, selection: Selection) -> bool:
         and owner.flags.owndata
         and all(isinstance(axis.wanted, range) and not axis.is_reversed for axis in selection.axes)
     )
-
-
-def _require_room(entry: ArrayEntry, n_bytes: int, *, file_bytes: int) -> None:
-    """Raise if a file cannot hold an array, before memory is taken for the result.
-
-    Each batch is checked by the backend, which allows for some that was never written; that must not add up.
-    """
-    if any(step.id not in _BOUNDED_FILTERS for step in entry.filters):
-        return
-    most = file_bytes * (_DEFLATION if entry.filters else 1) + _MAX_FILL_BYTES
-    if n_bytes > most:
-        raise MalformedFileError(f"{n_bytes} bytes are declared and a file of {file_bytes} cannot hold them")
 
 
 def _factors(scale: Scale, block: Block, selection: Selection) -> _Doubles:

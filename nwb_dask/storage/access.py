@@ -6,11 +6,12 @@ import difflib
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
 
+from nwb_dask.errors import display_url
 from nwb_dask.options import Options, chosen_options, current_options
 
 Plain: TypeAlias = str | bool | int | float
@@ -46,7 +47,7 @@ _SECRETS = (
     "dandi_api_key",
 )
 _SWITCHES = ("anon", "requester_pays", "use_emulator")
-CHOICES = ("engine", "deadline", "requests_per_host", "dandi_api")
+CHOICES = ("engine", "deadline", "requests_per_host", "dandi_api", "remap", "allow_hosts")
 """Options of `nwb_dask.options` that travel with an `Access`."""
 _PLAIN = (
     *("endpoint_url", "region", "profile", "project", "service_account"),
@@ -59,6 +60,8 @@ _NESTED = ("client_kwargs", "client_options")
 _IGNORED = ("allow_http",)
 _HEADER = "header:"
 _FSSPEC = "fsspec:"
+ONLY_HOSTS = "only_hosts"
+"""Option of an `Access` that `limit_access` makes; users cannot give it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +108,9 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
         ``requester_pays``, ``client_kwargs={"endpoint_url", "region_name"}``), gcsfs (``token``, ``project``), adlfs
         (``account_name``, ``account_key``, ``sas_token``, ``connection_string``), or obstore (``access_key_id``,
         ``skip_signature``, ``region`` ...); for http(s), ``headers``, or ``username`` and ``password``; for ``dandi://``,
-        ``dandi_api_key``; and ``engine``, ``deadline``, ``requests_per_host`` and ``dandi_api`` of
-        `nwb_dask.options`. With ``engine="fsspec"`` or ``"s3fs"`` other names are passed on to the file system as
-        they are. Options that are None count as absent.
+        ``dandi_api_key``; and ``engine``, ``deadline``, ``requests_per_host``, ``dandi_api``, ``remap`` and
+        ``allow_hosts`` of `nwb_dask.options`. With ``engine="fsspec"`` or ``"s3fs"`` other names are passed on to the
+        file system as they are. Options that are None count as absent.
 
     Raises
     ------
@@ -119,9 +122,9 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
     given = storage_options or {}
     plain: dict[str, Plain] = {name: value for name, value in chosen_options().items() if name in CHOICES}  # type: ignore[misc]  # checked by Options
     plain |= {name: value for name, value in given.items() if name in CHOICES and value is not None}  # type: ignore[misc]  # checked next
-    engine = current_options(plain).engine
-    hidden: dict[str, str] = {}
-    for name, value in _canonical(given, is_open=engine in {"fsspec", "s3fs"}):
+    options = current_options(plain)
+    hidden = _settle(plain, options)
+    for name, value in _canonical(given, is_open=options.engine in {"fsspec", "s3fs"}):
         target: dict[str, str] | dict[str, Plain] = plain if name in _PLAIN else hidden
         if target.setdefault(name, value) != value:  # type: ignore[arg-type]  # secrets are text: see _canonical
             raise ValueError(f"storage_options has two different values for {name!r}")
@@ -130,6 +133,17 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
     if "@" in str(plain.get("endpoint_url", "")):
         raise ValueError("storage_options['endpoint_url'] must not hold a user; give 'key' and 'secret'")
     return Access(tuple(sorted(plain.items())), _register(hidden) if hidden else None)
+
+
+def _settle(plain: dict[str, Plain], options: Options) -> dict[str, str]:
+    """Turn what is said about references into text, which is hashable; return it where it holds secrets."""
+    hidden: dict[str, str] = {}
+    for name in ("remap", "allow_hosts"):
+        text = str(getattr(options, name))
+        if plain.pop(name, None) and text:
+            is_secret = name == "remap" and any(display_url(url) != url for url in json.loads(text).values())
+            (hidden if is_secret else plain)[name] = text
+    return hidden
 
 
 def _canonical(options: Mapping[str, object], *, is_open: bool) -> Iterator[tuple[str, Plain]]:
@@ -200,6 +214,36 @@ def _headers(headers: Mapping[object, object]) -> Iterator[tuple[str, str]]:
         if not (isinstance(name, str) and isinstance(value, str)):
             raise TypeError("storage_options['headers'] must map text to text")
         yield _HEADER + name, value
+
+
+def find_remap(access: Access) -> dict[str, str]:
+    """Return what stands for URLs that references name, as the options that hold for `access` say."""
+    text = find_secrets(access).get("remap") or str(access.choices().remap or "")
+    return {} if not text else dict(json.loads(text))
+
+
+def limit_access(access: Access, rules: Sequence[str], *, is_trusted: bool) -> Access:
+    """Return how to reach what a file names: no other servers than those of `rules` are asked, redirects included.
+
+    Parameters
+    ----------
+    access : Access
+        How the file that names it was reached.
+    rules : sequence of str
+        See `storage.hosts`.
+    is_trusted : bool
+        Whether credentials and options may be used there. Otherwise it is asked as anybody may.
+    """
+    kept = [(name, value) for name, value in access.options if name != ONLY_HOSTS and (is_trusted or name in CHOICES)]
+    anonymous = () if is_trusted else (("anon", True),)
+    options = sorted([*kept, *anonymous, (ONLY_HOSTS, ",".join(rules))])
+    return Access(tuple(options), access.handle if is_trusted else None)
+
+
+def find_rules(access: Access) -> tuple[str, ...] | None:
+    """Return the rules for servers that `limit_access` was given; None where every server may be asked."""
+    text = access.option(ONLY_HOSTS)
+    return None if text is None else tuple(text.split(","))
 
 
 def _register(hidden: Mapping[str, str]) -> str:

@@ -24,6 +24,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from nwb_dask.storage.hosts import is_link_local, is_link_local_name
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer  # exists for type checkers only
 
@@ -50,6 +52,10 @@ class Origin:
         return f"{self.scheme}://{host}:{self.port}"
 
 
+class GuardedAddressError(OSError):
+    """The name of a server leads to an address of the machine's own link."""
+
+
 class Connection:
     """One connection, with a deadline for all that is sent and received.
 
@@ -66,8 +72,11 @@ class Connection:
         """Whether the server was reached."""
         self.is_used = False
         """Whether it was kept from an earlier request, and may have been closed since."""
+        self.is_guarded = False
+        """Whether addresses of the machine's own link are refused, of what names lead to as well."""
         self._prefix = ""
         self._headers: dict[str, str] = {}
+        self._is_proxied = False
         self._made: http.client.HTTPConnection | None = None
 
     def ask(self, target: str, headers: Mapping[str, str], until: float) -> http.client.HTTPResponse:
@@ -77,11 +86,18 @@ class Connection:
         ------
         OSError, http.client.HTTPException
             If no answer comes.
+        GuardedAddressError
+            If the server is one that a guarded connection does not ask; nothing is sent then.
         """
         self.until = until
         client = self._made
         if client is None or client.sock is None:
+            if self.is_guarded and is_link_local_name(self.origin.host):
+                raise GuardedAddressError
             client = self._made = self._connect()
+        if self.is_guarded and not self._is_proxied and is_link_local(client.sock.getpeername()[0]):
+            # The name leads elsewhere now than when it was looked up.
+            raise GuardedAddressError
         client.request("GET", self._prefix + target, headers={**headers, **self._headers})
         return client.getresponse()
 
@@ -106,6 +122,7 @@ class Connection:
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         if parts.scheme != "http" or not parts.hostname:
             raise OSError(errno.EPROTONOSUPPORT, "the proxy is not reached by http://")
+        self._is_proxied = True
         headers = _proxy_headers(parts.username, parts.password)
         client = _client(origin.scheme, parts.hostname, parts.port or 80)
         if origin.scheme == "https":
@@ -149,6 +166,10 @@ class _TimedSocket:
 
     def close(self) -> None:
         self.held.close()
+
+    def getpeername(self) -> tuple[str, ...]:
+        found: tuple[str, ...] = self.held.getpeername()
+        return found
 
     def allow(self) -> None:
         """Give the next operation the time that is left."""

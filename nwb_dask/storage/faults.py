@@ -11,6 +11,7 @@ from nwb_dask.errors import (
 )
 from nwb_dask.storage.dandi_url import instance_of, key_variable
 from nwb_dask.storage.engines.protocol import Failure
+from nwb_dask.storage.hosts import is_link_local
 
 _ABSENT = {404, 410}
 _REFUSED = {401, 403}
@@ -79,12 +80,24 @@ def explain(failure: Failure, name: str, *, lost_secrets: bool, had_access: bool
             "too much to hold in memory; download it and give the local path",
             url=name,
         )
+    if failure.reason == "host":
+        return SourceAccessError(refusal(name, failure.said), url=name)
     if failure.status:
         wait = f" and asks to wait {failure.retry_after:.0f} s" if failure.retry_after else ""
         reason = f"the server answers {failure.status}{' ' + failure.said if failure.said else ''}{wait}"
     else:
         reason = _REASONS.get(failure.reason, "the answer is not what was asked for") + said
     return SourceUnavailableError(f"reading {name} failed: {reason}", url=name)
+
+
+def refusal(name: str, host: str) -> str:
+    """Return the message for a file on a server that references may not lead to."""
+    if is_link_local(host):
+        return f"{name} leads to {host}, an address of this machine's own link, which no file may name"
+    return (
+        f"{name} leads to the server {host}, which a file may not name; if you trust it, "
+        f"nwb_dask.options(allow_hosts=[{host!r}]), or name another place with remap={{URL: URL or path}}"
+    )
 
 
 def changed(name: str) -> SourceChangedError:

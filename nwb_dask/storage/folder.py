@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias
+from typing import Protocol, Self, runtime_checkable
 
 from nwb_dask.index import Source
 from nwb_dask.storage.access import Access
 from nwb_dask.storage.coalesce import Buffer
+from nwb_dask.storage.keys import KeyRange
 
-KeyRange: TypeAlias = "tuple[str, tuple[int, int] | int | None]"
-"""A key (relative path without a leading slash, ``units/id/0``), and what is wanted of its value: a half-open range in
-bytes, a number of bytes at its end, or None for all of it."""
+__all__ = ["Folder", "KeyRange"]
 
 
+@runtime_checkable
 class Folder(Protocol):
     """An open folder, local, in a bucket, on a server, or a ZIP file of one. Reads may come from any thread."""
 

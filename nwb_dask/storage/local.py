@@ -15,9 +15,9 @@ from nwb_dask.errors import (
     SourceChangedError,
     SourceNotFoundError,
     SourceUnavailableError,
-    UnsupportedLayoutError,
 )
 from nwb_dask.index import Identity, Source, Url
+from nwb_dask.storage.access import Access
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.trace import is_tracing, record, record_round
 
@@ -36,18 +36,22 @@ class LocalStore:
         As the source is known.
     path : str
         Where it is.
+    access : Access
+        How it was reached.
     expected : Identity, optional
         The version that must be there.
     cached : Identity, optional
         A version that was there once; `is_unchanged` tells whether it still is.
     """
 
-    __slots__ = ("_fd", "_mtime_ns", "is_unchanged", "local_path", "size", "source")
+    __slots__ = ("_fd", "_mtime_ns", "access", "is_unchanged", "local_path", "size", "source")
 
     driver = None
     is_confirmed = True
 
-    def __init__(self, url: Url, *, path: str, expected: Identity | None, cached: Identity | None = None) -> None:
+    def __init__(
+        self, url: Url, *, path: str, access: Access, expected: Identity | None, cached: Identity | None = None
+    ) -> None:
         self._fd = -1
         try:
             self._fd = fd = os.open(path, _FLAGS)
@@ -55,12 +59,13 @@ class LocalStore:
         except OSError as exc:
             raise unavailable(exc, path) from exc
         if not stat.S_ISREG(status.st_mode):
-            raise _not_a_file(status.st_mode, path)
+            raise SourceUnavailableError(f"{path} is not a regular file", url=path)
         self.local_path = path
+        self.access = access
         self.size = status.st_size
         self._mtime_ns = status.st_mtime_ns
         identity = _identity(status)
-        if expected is not None and _written(identity) != _written(expected):
+        if expected is not None and written(identity) != written(expected):
             raise SourceChangedError(f"{path} is not the file that was planned; plan again", url=path)
         self.source = Source(url, identity)
         self.is_unchanged = identity == cached
@@ -84,7 +89,7 @@ class LocalStore:
                 if not 0 <= start <= stop <= size:
                     raise past_end(start, stop, size=size, name=self.local_path)
                 got = pread(fd, stop - start, start)
-                out.append(got if len(got) == stop - start else self._rest(got, start, stop))
+                out.append(got if len(got) == stop - start else _read_rest(fd, got, start, stop, self.local_path))
             status = os.fstat(fd)
         except OSError as exc:
             raise unavailable(exc, self.local_path) from exc
@@ -95,17 +100,6 @@ class LocalStore:
             record(self.local_path, requests=len(out), n_bytes=n_bytes, began=began, ended=time.monotonic())
             record_round()
         return out
-
-    def _rest(self, got: bytes, start: int, stop: int) -> bytes:
-        """Return the whole range, of which one ``pread`` gave the beginning: Linux reads at most 2 GiB at once."""
-        parts = [got]
-        while got and start + len(got) < stop:
-            start += len(got)
-            got = os.pread(self._fd, stop - start, start)
-            parts.append(got)
-        if not got:
-            raise SourceChangedError(f"{self.local_path} became shorter while it was read", url=self.local_path)
-        return b"".join(parts)
 
     def close(self) -> None:
         """Close the file; more than once is harmless."""
@@ -126,12 +120,31 @@ class LocalStore:
         return f"LocalStore({self.local_path!r})"
 
 
-def is_unchanged(path: str, identity: Identity) -> bool:
-    """Return whether the file at `path` is of this version, without opening it."""
+def read_at(fd: int, start: int, stop: int, path: str) -> bytes:
+    """Return a range of an open file, all of which must be there."""
+    got = os.pread(fd, stop - start, start)
+    return got if len(got) == stop - start else _read_rest(fd, got, start, stop, path)
+
+
+def _read_rest(fd: int, got: bytes, start: int, stop: int, path: str) -> bytes:
+    """Return the whole range, of which one ``pread`` gave the beginning: Linux reads at most 2 GiB at once."""
+    parts = [got]
+    while got and start + len(got) < stop:
+        start += len(got)
+        got = os.pread(fd, stop - start, start)
+        parts.append(got)
+    if not got:
+        raise SourceChangedError(f"{path} became shorter while it was read", url=path)
+    return b"".join(parts)
+
+
+def file_identity(path: str) -> Identity | None:
+    """Return the version of the file at `path`, without opening it; None if there is no regular file."""
     try:
-        return _identity(os.stat(path)) == identity  # noqa: PTH116  # as `os.open` is given it
+        status = os.stat(path)  # noqa: PTH116  # as `os.open` is given it
     except OSError:
-        return False
+        return None
+    return _identity(status) if stat.S_ISREG(status.st_mode) else None
 
 
 def is_settled(identity: Identity) -> bool:
@@ -149,8 +162,8 @@ def _identity(status: os.stat_result) -> Identity:
     return Identity("mtime", value, status.st_size)
 
 
-def _written(identity: Identity) -> tuple[str, str, int]:
-    """Return an identity without the time of change: another name or other permissions make no other file of it."""
+def written(identity: Identity) -> tuple[str, str, int]:
+    """Return a local identity without the time of change: other names or permissions make no other file or folder."""
     return identity.kind, identity.value.rpartition(":")[0], identity.size
 
 
@@ -168,10 +181,3 @@ def unavailable(exc: OSError, path: str) -> SourceUnavailableError:
     if isinstance(exc, PermissionError):
         return SourceAccessError(f"reading {path} is not permitted", url=path)
     return SourceUnavailableError(f"reading {path} failed: {exc.strerror}", url=path)
-
-
-def _not_a_file(mode: int, path: str) -> UnsupportedLayoutError | SourceUnavailableError:
-    """Return the error of a directory or a device."""
-    if stat.S_ISDIR(mode):
-        return UnsupportedLayoutError(f"{path} is a directory: Zarr stores are not supported yet", url=path)
-    return SourceUnavailableError(f"{path} is not a regular file", url=path)

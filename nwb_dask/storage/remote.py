@@ -26,13 +26,17 @@ _log = logging.getLogger(__name__)
 
 END_BYTES = 256 * 1024
 """Head and tail of a file, which the first round fetches: best or within 10 % of it at 5 to 100 ms a request."""
-_GAP_BYTES = 128 * 1024
-# What a request may fetch in vain: this much in any case, and else a quarter of what is wanted of it.
-_FREE_BYTES = 16 * 1024
-_WASTE = 0.25
-# One connection carries only so much a second; several requests of this size carry more than one of their sum.
-_CAP_BYTES = 4 * 1024 * 1024
-_BEYOND_END = 416
+plan_remote = partial(
+    plan_requests,
+    gap_bytes=128 * 1024,
+    # What a request may fetch in vain: this much in any case, and else a quarter of what is wanted of it.
+    free_bytes=16 * 1024,
+    waste=0.25,
+    # One connection carries only so much a second; several requests of this size carry more than one of their sum.
+    cap_bytes=4 * 1024 * 1024,
+)
+"""Requests that cover ranges of one remote file; see `coalesce.plan_requests`."""
+BEYOND_END = 416
 
 
 class RemoteStore:
@@ -56,6 +60,7 @@ class RemoteStore:
     local_path: str | None = None
 
     def __init__(self, url: Url, access: Access, *, expected: Identity | None, cached: Identity | None = None) -> None:
+        self.access = access
         self._name = display_url(url)
         self._lost_secrets = has_lost_secrets(access)
         options = access.choices()
@@ -92,13 +97,7 @@ class RemoteStore:
                 raise past_end(start, stop, size=self.size, name=self._name)
         out = [self._find(start, stop) for start, stop in ranges]
         missing = [i for i, found in enumerate(out) if found is None]
-        plan = plan_requests(
-            [ranges[i] for i in missing],
-            gap_bytes=_GAP_BYTES,
-            free_bytes=_FREE_BYTES,
-            waste=_WASTE,
-            cap_bytes=_CAP_BYTES,
-        )
+        plan = plan_remote([ranges[i] for i in missing])
         if plan.requests:
             bodies = self._fetch(plan.requests)
             for i, found in zip(missing, plan.slices(bodies), strict=True):
@@ -197,7 +196,7 @@ class RemoteStore:
         answers = [answer for answer in outcomes if isinstance(answer, Answer)]
         if not isinstance(head, Answer):
             # An empty file has no first byte to give.
-            if isinstance(head, Failure) and (head.reason == "whole" or head.status == _BEYOND_END):
+            if isinstance(head, Failure) and (head.reason == "whole" or head.status == BEYOND_END):
                 return self._download(None)
             raise self._explain(head or Failure("broken"))
         identity = self._identity(head)

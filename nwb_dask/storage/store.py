@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from nwb_dask.errors import SourceAccessError, SourceNotFoundError
 from nwb_dask.index import Identity, Source, Url
 from nwb_dask.storage.access import Access
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.engines import Driver
-from nwb_dask.storage.local import LocalStore
+from nwb_dask.storage.folder import Folder
+from nwb_dask.storage.folder_identity import folder_identity
+from nwb_dask.storage.folder_url import is_folder_url, is_pinned, may_be_folder
+from nwb_dask.storage.local import LocalStore, file_identity
+from nwb_dask.storage.local_folder import LocalFolder
 from nwb_dask.storage.remote import RemoteStore
+from nwb_dask.storage.remote_folder import RemoteFolder
+from nwb_dask.storage.root_versions import split_version
 from nwb_dask.storage.urls import local_path, scheme
 
 
@@ -21,6 +29,10 @@ class Store(Protocol):
     @property
     def source(self) -> Source:
         """URL and version of the file; every byte read is of this version."""
+
+    @property
+    def access(self) -> Access:
+        """How it was reached."""
 
     @property
     def size(self) -> int:
@@ -68,8 +80,10 @@ class Store(Protocol):
         """Close."""
 
 
-def open_store(url: Url, access: Access, expected: Identity | None = None, *, cached: Identity | None = None) -> Store:
-    """Return the open file at `url`.
+def open_store(
+    url: Url, access: Access, expected: Identity | None = None, *, cached: Identity | None = None
+) -> Store | Folder:
+    """Return the open file or folder at `url`.
 
     Parameters
     ----------
@@ -94,10 +108,46 @@ def open_store(url: Url, access: Access, expected: Identity | None = None, *, ca
     SourceChangedError
         If it is another version than `expected`.
     UnsupportedLayoutError
-        If it is a directory.
+        If it is a directory of another kind.
     """
-    if url.startswith("/"):
-        return LocalStore(url, path=url, expected=expected, cached=cached)
-    if scheme(url) in {"", "file"}:
-        return LocalStore(url, path=local_path(url), expected=expected, cached=cached)
+    if _is_here(url) and os.path.isdir(local_path(url)):  # noqa: PTH112  # text in, text out
+        return LocalFolder(url, path=local_path(url), access=access, expected=expected, cached=cached)
+    if _is_here(url):
+        return open_bytes(url, access, expected, cached=cached)
+    version = expected or cached
+    is_folder = is_folder_url(url) if version is None else split_version(version) is not None
+    if is_folder and not is_pinned(url):
+        return RemoteFolder(url, access, expected=expected, cached=cached)
+    try:
+        return open_bytes(url, access, expected, cached=cached)
+    except SourceNotFoundError as error:
+        if not may_be_folder(url):
+            raise
+        missing = error
+    try:
+        return RemoteFolder(url, access, expected=None)
+    except (SourceAccessError, SourceNotFoundError):
+        # What the user named is a file as far as anyone knows.
+        raise missing from None
+
+
+def open_bytes(url: Url, access: Access, expected: Identity | None = None, *, cached: Identity | None = None) -> Store:
+    """Return the open file at `url`, which is known to be no folder; see `open_store`.
+
+    Raises
+    ------
+    SourceUnavailableError
+        If it is a directory, too.
+    """
+    if _is_here(url):
+        return LocalStore(url, path=local_path(url), access=access, expected=expected, cached=cached)
     return RemoteStore(url, access, expected=expected, cached=cached)
+
+
+def _is_here(url: Url) -> bool:
+    return url.startswith("/") or scheme(url) in {"", "file"}
+
+
+def is_unchanged(path: str, identity: Identity) -> bool:
+    """Return whether the local file or folder at `path` is of this version, without opening it."""
+    return identity == (file_identity(path) or folder_identity(path))

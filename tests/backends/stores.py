@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nwb_dask.index import Source, Url
-from nwb_dask.storage import Buffer, Store, make_access, open_store
+from nwb_dask.storage import Access, Buffer, Store, make_access, open_bytes
 
 ACCESS = make_access(None)
 PAGE_BYTES = 1024
@@ -22,6 +22,10 @@ class CountingStore:
     @property
     def source(self) -> Source:
         return self._store.source
+
+    @property
+    def access(self) -> Access:
+        return ACCESS
 
     @property
     def local_path(self) -> str | None:
@@ -65,4 +69,4 @@ class RemoteStore(CountingStore):
 
 
 def open_local(path: Path) -> Store:
-    return open_store(Url(str(path)), ACCESS)
+    return open_bytes(Url(str(path)), ACCESS)

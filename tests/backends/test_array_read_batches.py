@@ -44,7 +44,7 @@ def large_gzip(path: Path) -> tuple[Image, ArrayEntry, ChunkManifest | None, Arr
 def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decode in threads on a machine of one processor too."""
     pool = ThreadPoolExecutor(2)
-    monkeypatch.setattr(chunk_rows, "_pool", lambda: pool)
+    monkeypatch.setattr(chunk_rows, "decoding_threads", lambda: pool)
 
 
 @pytest.mark.usefixtures("two_threads")

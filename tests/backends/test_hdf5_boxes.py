@@ -20,7 +20,7 @@ from nwb_dask.backends.hdf5.boxes import JOINED_GAP_BYTES
 from nwb_dask.backends.hdf5.spans import rows
 from nwb_dask.errors import MalformedFileError
 from nwb_dask.index import ArrayEntry, Url
-from nwb_dask.storage import open_store, trace
+from nwb_dask.storage import open_bytes, trace
 from nwb_dask.testing import RangeServer
 from tests.backends.described import FILTERS, as_spans, content, write
 from tests.backends.oracle import assert_same, what_h5py_says
@@ -163,7 +163,7 @@ def served(path: Path) -> Iterator[tuple[RangeServer, File]]:
     """Open a file on a server."""
     with (
         RangeServer(path.parent) as server,
-        open_store(Url(server.url(path.name)), ACCESS) as store,
+        open_bytes(Url(server.url(path.name)), ACCESS) as store,
         open_file(store) as file,
     ):
         yield server, file
@@ -195,7 +195,7 @@ def test_boxes_of_values_that_are_at_hand_need_no_request(files: Path) -> None:
 def test_a_box_of_a_small_dataset_is_not_taken_for_all_of_it(files: Path) -> None:
     with served(files) as (server, file):
         entries = file.index("/").arrays
-        with open_store(Url(server.url(files.name)), ACCESS) as store, open_file(store) as fresh:
+        with open_bytes(Url(server.url(files.name)), ACCESS) as store, open_file(store) as fresh:
             for name in ("/<i2 gzip", "/<i2 contiguous", "/text rows"):
                 expected = file.read(entries[name])
                 assert fresh.read(entries[name], None, ((1, 3), (0, 5))).shape == (23, 2, 5)

@@ -9,7 +9,7 @@ import h5py
 import pytest
 
 from nwb_dask.backends import open_file
-from nwb_dask.errors import MalformedFileError, NWBDaskError, UnsupportedLayoutError
+from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 from tests.backends.stores import RemoteStore, open_local
 
 LOOKS = {
@@ -40,7 +40,7 @@ def test_what_is_no_hdf5_says_what_it_looks_like(tmp_path: Path, looks: str) -> 
             file.index("/")
 
 
-@pytest.mark.parametrize("body", [b'{"zarr_format": 2}', b'{"refs": {".zgroup": "{}"}}'])
+@pytest.mark.parametrize("body", [b'{"zarr_format": 2}'])
 def test_other_containers_are_not_supported_yet(tmp_path: Path, body: bytes) -> None:
     path = tmp_path / "f.nwb"
     path.write_bytes(body)
@@ -58,11 +58,3 @@ def test_a_user_block_may_stand_before_hdf5(tmp_path: Path, size: int) -> None:
     path.write_bytes(body)
     with open_local(path) as store, open_file(store) as ours:
         assert set(ours.index("/").arrays) == {"/x"}
-
-
-def test_a_directory_of_zarr_is_not_supported_yet(tmp_path: Path) -> None:
-    folder = tmp_path / "f.nwb"
-    folder.mkdir()
-    (folder / ".zgroup").write_text('{"zarr_format": 2}')
-    with pytest.raises(NWBDaskError, match="Zarr"):
-        open_local(folder)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from nwb_dask.index import Identity, Url
-from nwb_dask.storage import Store, make_access, open_store
+from nwb_dask.storage import Store, make_access, open_bytes
 from nwb_dask.testing import RangeServer
 
 KIB = 1024
@@ -24,7 +24,7 @@ def over_http(engine: str) -> Opener:
 
     def open_it(server: RangeServer, expected: Identity | None = None, **options: object) -> Store:
         access = make_access({"engine": engine, **options})
-        return open_store(Url(server.url(NAME)), access, expected)
+        return open_bytes(Url(server.url(NAME)), access, expected)
 
     return open_it
 
@@ -34,7 +34,7 @@ def in_bucket(scheme: str, engine: str, **fixed: object) -> Opener:
 
     def open_it(server: RangeServer, expected: Identity | None = None, **options: object) -> Store:
         access = make_access({"engine": engine, "endpoint_url": server.base_url, **fixed, **options})
-        return open_store(Url(f"{scheme}://{NAME}"), access, expected)
+        return open_bytes(Url(f"{scheme}://{NAME}"), access, expected)
 
     return open_it
 

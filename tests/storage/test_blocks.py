@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from nwb_dask.index import Url
-from nwb_dask.storage import BlockFile, Store, blocks, make_access, open_store, trace
+from nwb_dask.storage import BlockFile, Store, blocks, make_access, open_bytes, trace
 from nwb_dask.testing import RangeServer
 
 ACCESS = make_access()
@@ -25,7 +25,7 @@ CONTENT = os.urandom(3000 * KIB + 17)
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     folder = tmp_path_factory.mktemp("served")
     (folder / "a.nwb").write_bytes(CONTENT)
-    with RangeServer(folder) as server, open_store(Url(server.url("a.nwb")), ACCESS) as opened:
+    with RangeServer(folder) as server, open_bytes(Url(server.url("a.nwb")), ACCESS) as opened:
         yield opened
 
 
@@ -39,7 +39,7 @@ def test_first_round_of_an_opened_store_serves_the_ends(store: Store) -> None:
 
 
 def test_ends_of_a_planned_file_come_in_one_round(store: Store) -> None:
-    with trace() as traced, open_store(store.source.url, ACCESS, store.source.identity) as planned:
+    with trace() as traced, open_bytes(store.source.url, ACCESS, store.source.identity) as planned:
         BlockFile(planned)
     assert (traced.requests, traced.rounds, traced.bytes) == (2, 1, 512 * KIB)
 
@@ -128,7 +128,7 @@ def test_h5py_reads_the_same_through_it_as_from_the_disk(tmp_path: Path, libver:
         made["flat"] = rng.normal(size=700_000)
     with (
         RangeServer(tmp_path) as server,
-        open_store(Url(server.url("f.h5")), ACCESS) as store,
+        open_bytes(Url(server.url("f.h5")), ACCESS) as store,
         h5py.File(BlockFile(store), "r") as remote,
         h5py.File(tmp_path / "f.h5", "r") as local,
     ):

@@ -7,7 +7,7 @@ import pytest
 
 from nwb_dask.errors import SourceNotFoundError
 from nwb_dask.index import Identity, Url
-from nwb_dask.storage import Access, Store, make_access, open_store
+from nwb_dask.storage import Access, Store, make_access, open_bytes
 from nwb_dask.testing import Fault, RangeServer
 from tests.storage.serving import CONTENT, FAR, KIB, MIDDLE, NAME, expected_of, read
 
@@ -26,14 +26,14 @@ def place(server: RangeServer, name: str) -> tuple[Url, Access]:
 
 def identity_of(server: RangeServer, name: str) -> Identity:
     url, access = place(server, name)
-    with open_store(url, access) as store:
+    with open_bytes(url, access) as store:
         return store.source.identity
 
 
 def open_cached(server: RangeServer, name: str, cached: Identity) -> Store:
     url, access = place(server, name)
     server.reset()
-    return open_store(url, access, cached=cached)
+    return open_bytes(url, access, cached=cached)
 
 
 ENGINES = ("http", "obstore", "obstore-s3", "remfile", "fsspec", "s3fs")
@@ -103,15 +103,15 @@ def test_a_version_that_the_url_pins_is_not_asked_for(bucket_server: RangeServer
     bucket_server.add_version(NAME, "v1", bucket_server.folder / NAME)
     access = make_access({"anon": True, "endpoint_url": bucket_server.base_url})
     url = Url(f"s3://{NAME}?versionId=v1")
-    with open_store(url, access) as store:
+    with open_bytes(url, access) as store:
         cached = store.source.identity
     assert cached == Identity("version", "v1", len(CONTENT))
     bucket_server.reset()
-    with open_store(url, access, cached=cached) as store:
+    with open_bytes(url, access, cached=cached) as store:
         assert store.is_unchanged
         assert bucket_server.n_requests == 0
         assert read(store, MIDDLE) == expected_of(MIDDLE)
-    with open_store(url, access, cached=Identity("version", "v0", 5)) as store:
+    with open_bytes(url, access, cached=Identity("version", "v0", 5)) as store:
         assert not store.is_unchanged
         assert store.size == len(CONTENT)
 
@@ -147,12 +147,12 @@ def test_a_local_file_says_whether_it_is_the_cached_one(tmp_path: Path) -> None:
     path = tmp_path / "a.nwb"
     path.write_bytes(CONTENT)
     url, access = Url(str(path)), make_access()
-    with open_store(url, access) as store:
+    with open_bytes(url, access) as store:
         assert not store.is_unchanged
         cached = store.source.identity
-    with open_store(url, access, cached=cached) as store:
+    with open_bytes(url, access, cached=cached) as store:
         assert store.is_unchanged
     path.write_bytes(OTHER)
-    with open_store(url, access, cached=cached) as store:
+    with open_bytes(url, access, cached=cached) as store:
         assert not store.is_unchanged
         assert store.size == len(OTHER)

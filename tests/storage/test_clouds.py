@@ -7,7 +7,7 @@ import pytest
 
 from nwb_dask.errors import SourceNotFoundError, SourceUnavailableError
 from nwb_dask.index import Url
-from nwb_dask.storage import clients, expand_sources, make_access, open_store
+from nwb_dask.storage import clients, expand_sources, make_access, open_bytes
 from nwb_dask.storage.clouds import azure_config, gcs_config, google_headers
 from nwb_dask.testing import RangeServer
 from tests.storage.serving import CONTENT, MIDDLE, NAME, expected_of, read
@@ -87,7 +87,7 @@ def test_google_is_told_which_project_pays(bucket_server: RangeServer) -> None:
     with pytest.raises(ValueError, match="needs 'project'"):
         google_headers(make_access({"requester_pays": True}))
     access = make_access({"requester_pays": True, "project": "lab", "endpoint_url": bucket_server.base_url})
-    open_store(Url(f"gs://{NAME}"), access).close()
+    open_bytes(Url(f"gs://{NAME}"), access).close()
     assert {request.headers["x-goog-user-project"] for request in bucket_server.log} == {"lab"}
 
 
@@ -95,7 +95,7 @@ def test_google_gets_the_token_with_each_request(bucket_server: RangeServer, mon
     # obstore must not prefer this one.
     monkeypatch.setenv("GOOGLE_BASE_URL", "http://127.0.0.1:1")
     access = make_access({"token": "hush", "endpoint_url": bucket_server.base_url})
-    with open_store(Url(f"gs://{NAME}"), access) as store:
+    with open_bytes(Url(f"gs://{NAME}"), access) as store:
         assert read(store, MIDDLE) == expected_of(MIDDLE)
     assert {request.headers["authorization"] for request in bucket_server.log} == {"Bearer hush"}
 
@@ -164,7 +164,7 @@ def test_azure_objects_are_read(
     # obstore must not prefer this one.
     monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", "http://127.0.0.1:1")
     access = make_access({"account_name": "lab", "endpoint_url": bucket_server.base_url, **credential})
-    with open_store(Url(url), access) as store:
+    with open_bytes(Url(url), access) as store:
         assert store.size == len(CONTENT)
         assert read(store, MIDDLE, (len(CONTENT) - 5, len(CONTENT))) == [CONTENT[slice(*MIDDLE)], CONTENT[-5:]]
         assert "hu" not in repr(store.source.url)
@@ -177,14 +177,14 @@ def test_objects_of_google_and_azure_are_not_found_as_those_of_s3(bucket_server:
     access = make_access({"endpoint_url": bucket_server.base_url, "account_name": "lab", "anon": True})
     for scheme in ("gs", "az"):
         with pytest.raises(SourceNotFoundError, match=f"nothing is at {scheme}://bucket/none; if it is a folder"):
-            open_store(Url(f"{scheme}://bucket/none"), access)
+            open_bytes(Url(f"{scheme}://bucket/none"), access)
 
 
 def test_a_version_of_an_object_is_asked_for_as_its_store_names_it(bucket_server: RangeServer) -> None:
     access = make_access({"endpoint_url": bucket_server.base_url, "account_name": "lab", "anon": True})
     for scheme, query in (("gs", "generation=17"), ("az", "versionid=17")):
         bucket_server.reset()
-        with open_store(Url(f"{scheme}://{NAME}?versionId=17"), access) as store:
+        with open_bytes(Url(f"{scheme}://{NAME}?versionId=17"), access) as store:
             assert store.source.identity.value == "17"
         assert {request.target.partition("?")[2] for request in bucket_server.log} == {query}
 
@@ -197,7 +197,7 @@ def test_a_name_of_an_object_is_not_listed() -> None:
 def test_a_bucket_that_cannot_be_is_an_error_without_the_options() -> None:
     access = make_access({"account_name": "lab", "account_key": "not base64: hush", "endpoint_url": "http://h"})
     with pytest.raises(SourceUnavailableError) as caught:
-        open_store(Url("az://bucket/a.nwb"), access)
+        open_bytes(Url("az://bucket/a.nwb"), access)
     assert "hush" not in str(caught.value)
 
 

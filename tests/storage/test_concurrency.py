@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nwb_dask.index import Url
-from nwb_dask.storage import concurrency, make_access, open_store
+from nwb_dask.storage import concurrency, make_access, open_bytes
 from nwb_dask.storage.concurrency import run_all
 from nwb_dask.testing import RangeServerProcess
 from tests.storage.serving import CONTENT
@@ -117,7 +117,7 @@ def test_many_threads_that_read_many_ranges_each_come_to_their_end(tmp_path: Pat
     starts = range(300_000, 2_700_000, 60_000)
     with (
         RangeServerProcess(tmp_path, delay_seconds=0.005) as server,
-        open_store(Url(server.url("a.nwb")), make_access({"requests_per_host": 8})) as store,
+        open_bytes(Url(server.url("a.nwb")), make_access({"requests_per_host": 8})) as store,
         ThreadPoolExecutor(40) as pool,
     ):
         reads = [pool.submit(store.read, [(start, start + 100) for start in starts]) for _ in range(40)]
@@ -134,7 +134,7 @@ def test_two_hundred_scattered_reads_take_four_latencies(tmp_path: Path, engine:
     assert len(ranges) == 200
     with (
         RangeServerProcess(tmp_path, delay_seconds=0.03) as server,
-        open_store(Url(server.url("a.nwb")), make_access({"engine": engine})) as store,
+        open_bytes(Url(server.url("a.nwb")), make_access({"engine": engine})) as store,
     ):
         taken = []
         for _ in range(5):

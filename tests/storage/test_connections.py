@@ -9,13 +9,13 @@ import pytest
 
 from nwb_dask.errors import SourceUnavailableError
 from nwb_dask.index import Url
-from nwb_dask.storage import Store, connections, make_access, open_store, trace
+from nwb_dask.storage import Store, connections, make_access, open_bytes, trace
 from nwb_dask.testing import RangeServer
 from tests.storage.serving import CONTENT, FAR, MIDDLE, NAME, expected_of, read
 
 
 def open_url(url: str, **options: object) -> Store:
-    return open_store(Url(url), make_access({"engine": "http", **options}))
+    return open_bytes(Url(url), make_access({"engine": "http", **options}))
 
 
 def test_connections_are_kept_and_shared_by_the_files_of_a_server(bucket_server: RangeServer) -> None:

@@ -15,7 +15,7 @@ import pytest
 import nwb_dask
 from nwb_dask.errors import SourceChangedError, SourceNotFoundError, SourceUnavailableError
 from nwb_dask.index import Url
-from nwb_dask.storage import make_access, open_store
+from nwb_dask.storage import make_access, open_bytes
 from nwb_dask.storage.engines import http
 from nwb_dask.testing import DandiServer
 from tests.storage.archives import (
@@ -45,7 +45,7 @@ def url_of(source: str = f"{DANDISET}/{NAMES[0]}") -> Url:
 
 def test_bytes_are_those_of_the_file(dandi: DandiServer, sessions: dict[str, Path]) -> None:
     for url, file in zip(nwb_dask.sources(DANDISET), sessions.values(), strict=True):
-        with open_store(Url(url), ACCESS) as store:
+        with open_bytes(Url(url), ACCESS) as store:
             content = file.read_bytes()
             assert store.size == len(content)
             (found,) = store.read([(0, store.size)])
@@ -146,9 +146,9 @@ def test_a_link_that_expires_in_the_middle_of_a_read_is_had_again(
 ) -> None:
     content = sessions[NAMES[0]].read_bytes()
     url = url_of()
-    with open_store(url, ACCESS) as planned:
+    with open_bytes(url, ACCESS) as planned:
         identity = planned.source.identity
-    with open_store(url, ACCESS, identity) as store:
+    with open_bytes(url, ACCESS, identity) as store:
         for start in range(0, 4000, 1000):
             dandi.storage.expire_signatures()
             forget(dandi)
@@ -160,9 +160,9 @@ def test_a_link_that_expires_in_the_middle_of_a_read_is_had_again(
 def test_a_link_that_is_about_to_end_is_not_used(dandi: DandiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     url = url_of()
     dandi.link_seconds = 30.0
-    with open_store(url, ACCESS) as store:
+    with open_bytes(url, ACCESS) as store:
         identity = store.source.identity
-    with open_store(url, ACCESS, identity) as store:
+    with open_bytes(url, ACCESS, identity) as store:
         store.read([(0, 10)])
         forget(dandi)
         store.read([(10, 20)])
@@ -174,12 +174,12 @@ def test_a_link_that_is_about_to_end_is_not_used(dandi: DandiServer, monkeypatch
 
 def test_a_link_that_is_refused_anew_is_an_error_after_one_more_try(dandi: DandiServer) -> None:
     url = url_of()
-    with open_store(url, ACCESS) as store:
+    with open_bytes(url, ACCESS) as store:
         identity = store.source.identity
     dandi.link_seconds = -1.0
     dandi.storage.expire_signatures()
     forget(dandi)
-    with open_store(url, ACCESS, identity) as store, pytest.raises(SourceUnavailableError, match="expired") as caught:
+    with open_bytes(url, ACCESS, identity) as store, pytest.raises(SourceUnavailableError, match="expired") as caught:
         store.read([(0, 10)])
     assert "Amz" not in str(caught.value)
     assert asked(dandi, "/download/") <= 2
@@ -245,7 +245,7 @@ def test_the_key_goes_to_the_api_and_is_nowhere_else(
     units_and_series(found[0])
     dandi.storage.expire_signatures()
     assert len(lazy.compute(scheduler="threads")) == 20
-    with open_store(url_of(), ACCESS) as store:
+    with open_bytes(url_of(), ACCESS) as store:
         values = repr((found, lazy, store, store.source, ACCESS, dask.base.tokenize(lazy)))
     monkeypatch.delenv("DANDI_API_KEY")
     dandi.storage.expire_signatures()
@@ -293,7 +293,7 @@ def test_a_link_into_the_users_own_machine_is_not_followed(dandi: DandiServer, t
     url = url_of()
     dandi.api.redirect(f"api/assets/{url.partition('?asset=')[2]}/download/", target)
     with pytest.raises(SourceUnavailableError, match=reason) as caught:
-        open_store(url, ACCESS)
+        open_bytes(url, ACCESS)
     assert "hush" not in str(caught.value)
 
 
@@ -306,13 +306,13 @@ def test_the_key_does_not_follow_a_redirect_to_another_place_of_the_same_server(
     dandi.api.redirect(f"api/assets/{url.partition('?asset=')[2]}/download/", "/blob?sig=hush")
     forget(dandi)
     with pytest.raises(SourceNotFoundError):
-        open_store(url, ACCESS)
+        open_bytes(url, ACCESS)
     assert {"authorization" in one.headers for one in dandi.api.log if one.path == "blob"} == {False}
 
 
 def test_engines_that_cannot_renew_a_link_are_refused(dandi: DandiServer) -> None:
     with pytest.raises(SourceUnavailableError, match="'fsspec' does not read dandi://"):
-        open_store(url_of(), make_access({"engine": "fsspec"}))
+        open_bytes(url_of(), make_access({"engine": "fsspec"}))
 
 
 def test_an_asset_in_zarr_that_is_named_by_its_id_is_refused_by_the_archive(

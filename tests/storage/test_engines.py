@@ -17,7 +17,7 @@ from nwb_dask.errors import (
 )
 from nwb_dask.index import Url
 from nwb_dask.options import options
-from nwb_dask.storage import make_access, open_store, trace
+from nwb_dask.storage import make_access, open_bytes, trace
 from nwb_dask.testing import Fault, RangeServer
 from tests.storage.serving import CONTENT, FAR, KIB, MIDDLE, NAME, OPENERS, Opener, expected_of, read
 
@@ -190,7 +190,7 @@ def test_secrets_of_the_url_and_the_options_are_not_shown(
 def test_query_and_user_of_a_url_are_in_no_log(bucket_server: RangeServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", logger="nwb_dask")
     url = bucket_server.url(NAME).replace("://", "://me:hush@") + "?sig=hush"
-    with open_store(Url(url), make_access()) as store:
+    with open_bytes(Url(url), make_access()) as store:
         bucket_server.inject(NAME, "status", status=503, times=1)
         store.read([MIDDLE])
     assert "try 2 of" in caplog.text
@@ -201,7 +201,7 @@ def test_query_and_user_of_a_url_are_in_no_log(bucket_server: RangeServer, caplo
 def test_query_user_and_headers_reach_the_server_by_every_engine(bucket_server: RangeServer, engine: str) -> None:
     query = "X-Amz-Credential=AK%2F2026&sig=a%2bB+c==&x=%C3%BC&y"
     access = make_access({"engine": engine, "headers": {"X-Token": "hush"}, "username": "me", "password": "p@ss"})
-    with open_store(Url(bucket_server.url(NAME) + "?" + query), access) as store:
+    with open_bytes(Url(bucket_server.url(NAME) + "?" + query), access) as store:
         assert read(store, MIDDLE) == expected_of(MIDDLE)
     sent = {request.target.partition("?")[2] for request in bucket_server.log}
     # requests writes escapes in capitals.
@@ -222,7 +222,7 @@ def test_query_user_and_headers_reach_the_server_by_every_engine(bucket_server: 
 )
 def test_an_engine_that_does_not_read_such_urls_says_which_it_reads(engine: str, url: str) -> None:
     with pytest.raises(SourceUnavailableError, match=rf"engine '{engine}' reads .*://, not .*'auto'"):
-        open_store(Url(url), make_access({"engine": engine}))
+        open_bytes(Url(url), make_access({"engine": engine}))
 
 
 def test_an_engine_that_does_not_exist_is_refused() -> None:
@@ -233,7 +233,7 @@ def test_an_engine_that_does_not_exist_is_refused() -> None:
 def test_the_engine_of_the_options_is_used(bucket_server: RangeServer, monkeypatch: pytest.MonkeyPatch) -> None:
     def agent() -> str:
         bucket_server.reset()
-        open_store(Url(bucket_server.url(NAME)), make_access()).close()
+        open_bytes(Url(bucket_server.url(NAME)), make_access()).close()
         return bucket_server.log[-1].headers["user-agent"]
 
     assert agent().startswith("nwb-dask")
@@ -249,7 +249,7 @@ def test_what_is_planned_with_an_engine_is_read_with_it_elsewhere(bucket_server:
     again = pickle.loads(pickle.dumps(access))
     assert again.choices().engine == "obstore"
     assert again.choices().deadline == 9
-    open_store(Url(bucket_server.url(NAME)), again).close()
+    open_bytes(Url(bucket_server.url(NAME)), again).close()
     assert bucket_server.log[-1].headers["user-agent"].startswith("object_store")
 
 
@@ -257,14 +257,14 @@ def test_what_is_planned_with_an_engine_is_read_with_it_elsewhere(bucket_server:
 def test_a_forked_process_says_that_it_cannot_read_whatever_the_engine(bucket_server: RangeServer, engine: str) -> None:
     script = f"""
         import os, signal
-        from nwb_dask.storage import make_access, open_store
+        from nwb_dask.storage import make_access, open_bytes
         from nwb_dask.errors import SourceUnavailableError
         access = make_access({{"engine": {engine!r}}})
-        store = open_store({bucket_server.url(NAME)!r}, access)
+        store = open_bytes({bucket_server.url(NAME)!r}, access)
         if (pid := os.fork()) == 0:
             signal.alarm(10)
             caught = 0
-            for attempt in (lambda: store.read([{MIDDLE!r}]), lambda: open_store(store.source.url, access)):
+            for attempt in (lambda: store.read([{MIDDLE!r}]), lambda: open_bytes(store.source.url, access)):
                 try:
                     attempt()
                 except SourceUnavailableError as error:

@@ -12,7 +12,7 @@ import pytest
 
 from nwb_dask.errors import SourceAccessError, SourceChangedError, SourceNotFoundError, SourceUnavailableError
 from nwb_dask.index import Url
-from nwb_dask.storage import export_secrets, make_access, open_store, trace
+from nwb_dask.storage import export_secrets, make_access, open_bytes, trace
 from nwb_dask.storage.engines.fsspec import _options, _time, _translate
 from nwb_dask.storage.engines.protocol import Failure
 from nwb_dask.testing import RangeServer
@@ -32,13 +32,13 @@ def memory() -> Iterator[Any]:
 
 @pytest.mark.parametrize("options", [{}, {"engine": "fsspec"}])
 def test_a_file_system_that_only_fsspec_knows_is_read(memory: Any, options: dict[str, object]) -> None:
-    with open_store(Url("memory://lab/a.nwb"), make_access(options)) as store:
+    with open_bytes(Url("memory://lab/a.nwb"), make_access(options)) as store:
         assert (store.size, store.source.identity.kind) == (len(CONTENT), "mtime")
         assert read(store, MIDDLE, FAR, (0, 5)) == expected_of(MIDDLE, FAR, (0, 5))
 
 
 def test_a_file_that_is_written_anew_is_noticed(memory: Any) -> None:
-    with open_store(Url("memory://lab/a.nwb"), make_access()) as store:
+    with open_bytes(Url("memory://lab/a.nwb"), make_access()) as store:
         time.sleep(0.01)
         memory.pipe("/lab/a.nwb", CONTENT[::-1])
         with pytest.raises(SourceChangedError):
@@ -48,13 +48,13 @@ def test_a_file_that_is_written_anew_is_noticed(memory: Any) -> None:
 @pytest.mark.parametrize("path", ["lab/none.nwb", "lab"])
 def test_what_is_no_file_is_not_found(memory: Any, path: str) -> None:
     with pytest.raises(SourceNotFoundError, match="nothing is at memory://"):
-        open_store(Url(f"memory://{path}"), make_access())
+        open_bytes(Url(f"memory://{path}"), make_access())
 
 
 def test_a_library_that_is_missing_is_named() -> None:
     # adlfs and gcsfs are no dependencies of this package.
     with pytest.raises(SourceUnavailableError, match=r"reading dropbox://a needs a library for fsspec: .*dropbox"):
-        open_store(Url("dropbox://a"), make_access({"engine": "fsspec"}))
+        open_bytes(Url("dropbox://a"), make_access({"engine": "fsspec"}))
 
 
 def test_the_version_is_asked_for_before_and_after_a_read(bucket_server: RangeServer) -> None:
@@ -141,7 +141,7 @@ def test_file_systems_get_their_own_names_back(url: str, given: dict[str, object
 def test_options_that_do_not_fit_are_an_error_that_does_not_show_them(bucket_server: RangeServer) -> None:
     access = make_access({"engine": "fsspec", "client_kwargs": {"no_such_option": "hush"}})
     with pytest.raises(SourceUnavailableError) as caught:
-        open_store(Url(bucket_server.url(NAME)), access)
+        open_bytes(Url(bucket_server.url(NAME)), access)
     assert "hush" not in str(caught.value)
 
 
@@ -192,9 +192,9 @@ def test_a_refusal_by_s3_is_said(bucket_server: RangeServer) -> None:
 def test_s3fs_is_imported_only_if_it_is_chosen(bucket_server: RangeServer) -> None:
     code = f"""
 import sys
-from nwb_dask.storage import make_access, open_store
+from nwb_dask.storage import make_access, open_bytes
 access = make_access({{"anon": True, "endpoint_url": {bucket_server.base_url!r}}})
-open_store("s3://{NAME}", access)
+open_bytes("s3://{NAME}", access)
 assert not {{"fsspec", "s3fs", "remfile", "requests"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", code], check=True)

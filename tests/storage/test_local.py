@@ -12,10 +12,9 @@ from nwb_dask.errors import (
     SourceChangedError,
     SourceNotFoundError,
     SourceUnavailableError,
-    UnsupportedLayoutError,
 )
 from nwb_dask.index import Identity, Url
-from nwb_dask.storage import Store, make_access, open_store
+from nwb_dask.storage import Store, make_access, open_bytes
 
 ACCESS = make_access()
 CONTENT = os.urandom(100_000)
@@ -30,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
-    with open_store(Url(str(path)), ACCESS) as opened:
+    with open_bytes(Url(str(path)), ACCESS) as opened:
         yield opened
 
 
@@ -49,7 +48,7 @@ def test_identity_is_modification_time_inode_change_time_and_size(store: Store, 
 def test_file_url_is_percent_decoded(tmp_path: Path) -> None:
     path = tmp_path / "a b+c#ü%?.nwb"
     path.write_bytes(b"abc")
-    with open_store(Url(path.as_uri()), ACCESS) as store:
+    with open_bytes(Url(path.as_uri()), ACCESS) as store:
         assert store.local_path == str(path)
         assert store.read([(0, 3)]) == [b"abc"]
 
@@ -72,7 +71,7 @@ def test_range_that_is_none_is_refused(store: Store, bad: tuple[int, int]) -> No
 
 def test_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match="no such file") as caught:
-        open_store(Url(str(tmp_path / "none.nwb")), ACCESS)
+        open_bytes(Url(str(tmp_path / "none.nwb")), ACCESS)
     assert isinstance(caught.value, FileNotFoundError)
 
 
@@ -80,28 +79,22 @@ def test_missing_file_is_not_found(tmp_path: Path) -> None:
 def test_unreadable_file_says_that_it_is_not_permitted(path: Path) -> None:
     path.chmod(0)
     with pytest.raises(SourceAccessError, match="not permitted"):
-        open_store(Url(str(path)), ACCESS)
-
-
-def test_directory_is_said_to_be_an_unsupported_zarr_store(tmp_path: Path) -> None:
-    (tmp_path / "a.nwb.zarr").mkdir()
-    with pytest.raises(UnsupportedLayoutError, match="Zarr"):
-        open_store(Url(str(tmp_path / "a.nwb.zarr")), ACCESS)
+        open_bytes(Url(str(path)), ACCESS)
 
 
 def test_fifo_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.nwb")
     with pytest.raises(SourceUnavailableError, match="not a regular file"):
-        open_store(Url(str(tmp_path / "a.nwb")), ACCESS)
+        open_bytes(Url(str(tmp_path / "a.nwb")), ACCESS)
 
 
 def test_unknown_scheme_is_refused_with_the_way_out() -> None:
     with pytest.raises(SourceUnavailableError, match="give a path"):
-        open_store(Url("gopher://host/a.nwb"), ACCESS)
+        open_bytes(Url("gopher://host/a.nwb"), ACCESS)
 
 
 def test_expected_version_opens(store: Store) -> None:
-    with open_store(store.source.url, ACCESS, store.source.identity) as again:
+    with open_bytes(store.source.url, ACCESS, store.source.identity) as again:
         assert again.source == store.source
 
 
@@ -110,7 +103,7 @@ def test_replaced_file_is_not_the_expected_one(store: Store, path: Path) -> None
     other.write_bytes(CONTENT)
     other.replace(path)
     with pytest.raises(SourceChangedError, match="plan again"):
-        open_store(store.source.url, ACCESS, store.source.identity)
+        open_bytes(store.source.url, ACCESS, store.source.identity)
 
 
 def test_file_written_to_while_open_is_noticed_by_the_next_read(store: Store, path: Path) -> None:
@@ -127,7 +120,7 @@ def test_file_cut_while_open_is_noticed(store: Store, path: Path) -> None:
 
 
 def test_closed_store_closes_its_descriptor_once(path: Path) -> None:
-    store = open_store(Url(str(path)), ACCESS)
+    store = open_bytes(Url(str(path)), ACCESS)
     descriptor = store._fd  # type: ignore[attr-defined]  # of LocalStore
     store.close()
     store.close()

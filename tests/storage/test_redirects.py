@@ -8,7 +8,7 @@ import pytest
 
 from nwb_dask.errors import SourceAccessError, SourceNotFoundError, SourceUnavailableError
 from nwb_dask.index import Identity, Url
-from nwb_dask.storage import Store, make_access, open_store, trace
+from nwb_dask.storage import Store, make_access, open_bytes, trace
 from nwb_dask.storage.engines import http
 from nwb_dask.testing import RangeServer
 from tests.storage.serving import FAR, KIB, MIDDLE, NAME, expected_of, read
@@ -27,7 +27,7 @@ def archive(tmp_path: Path) -> Iterator[RangeServer]:
 
 
 def open_url(url: str, expected: Identity | None = None, **options: object) -> Store:
-    return open_store(Url(url), make_access(options), expected)
+    return open_bytes(Url(url), make_access(options), expected)
 
 
 @both

@@ -22,7 +22,7 @@ from nwb_dask.errors import (
     SourceUnavailableError,
 )
 from nwb_dask.index import Url
-from nwb_dask.storage import Store, expand_sources, make_access, open_store, retry, trace
+from nwb_dask.storage import Store, expand_sources, make_access, open_bytes, retry, trace
 from nwb_dask.storage.access import _Registry
 from nwb_dask.storage.engines import http
 from nwb_dask.testing import RangeServer
@@ -47,7 +47,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_url(url: str) -> Store:
-    return open_store(Url(url), ACCESS)
+    return open_bytes(Url(url), ACCESS)
 
 
 def all_text(error: BaseException) -> str:
@@ -124,7 +124,7 @@ def test_empty_file_has_no_bytes(server: RangeServer) -> None:
 def test_planned_file_opens_without_a_request(server: RangeServer) -> None:
     with open_url(server.url("a.nwb")) as store:
         source = store.source
-    with server.budget(requests=1, bytes=KIB), open_store(source.url, ACCESS, source.identity) as again:
+    with server.budget(requests=1, bytes=KIB), open_bytes(source.url, ACCESS, source.identity) as again:
         assert bytes(again.read([MIDDLE])[0]) == CONTENT[slice(*MIDDLE)]
     assert server.log[-1].headers["if-match"] == source.identity.value
 
@@ -165,7 +165,7 @@ def test_planned_file_that_changed_is_noticed_by_the_first_read(server: RangeSer
     with open_url(server.url("a.nwb")) as store:
         source = store.source
     (server.folder / "a.nwb").write_bytes(b"x" * len(CONTENT))
-    with open_store(source.url, ACCESS, source.identity) as again, pytest.raises(SourceChangedError):
+    with open_bytes(source.url, ACCESS, source.identity) as again, pytest.raises(SourceChangedError):
         again.read([(0, 8)])
 
 
@@ -194,7 +194,7 @@ def test_planned_file_on_a_server_that_ignores_ranges_is_downloaded_once(server:
     with open_url(server.url("a.nwb")) as store:
         source = store.source
     server.inject("a.nwb", "ignore-range")
-    with open_store(source.url, ACCESS, source.identity) as again:
+    with open_bytes(source.url, ACCESS, source.identity) as again:
         ranges = [MIDDLE, (2000 * KIB, 2001 * KIB)]
         assert [bytes(one) for one in again.read(ranges)] == [CONTENT[slice(*one)] for one in ranges]
         with server.budget(requests=0):
@@ -247,7 +247,7 @@ def test_failures_say_what_failed_without_secrets(
     signed = server.url("a.nwb").replace("://", "://user:hush@") + "?sig=hush"
     (named,) = expand_sources(signed, ACCESS)
     with pytest.raises(error, match=said) as caught:
-        open_store(named.url, ACCESS)
+        open_bytes(named.url, ACCESS)
     assert caught.value.url == server.url("a.nwb")
     assert "hush" not in all_text(caught.value)
 
@@ -327,7 +327,7 @@ def test_user_of_a_url_becomes_basic_authentication(server: RangeServer) -> None
 
 def test_headers_of_the_options_are_sent(server: RangeServer) -> None:
     access = make_access({"headers": {"X-Token": "hush"}})
-    open_store(Url(server.url("a.nwb")), access).close()
+    open_bytes(Url(server.url("a.nwb")), access).close()
     assert {request.headers["x-token"] for request in server.log} == {"hush"}
 
 
@@ -336,19 +336,19 @@ def test_refusal_for_lost_secrets_says_where_they_are(server: RangeServer, monke
     monkeypatch.setattr(_Registry, "by_handle", {})
     server.inject("a.nwb", "status", status=403)
     with pytest.raises(SourceAccessError, match="not known in this process"):
-        open_store(Url(server.url("a.nwb")), access)
+        open_bytes(Url(server.url("a.nwb")), access)
 
 
 def test_forked_process_says_that_it_cannot_read_instead_of_hanging(server: RangeServer) -> None:
     script = f"""
         import os, signal
-        from nwb_dask.storage import make_access, open_store
+        from nwb_dask.storage import make_access, open_bytes
         from nwb_dask.errors import SourceUnavailableError
-        store = open_store({server.url("a.nwb")!r}, make_access())
+        store = open_bytes({server.url("a.nwb")!r}, make_access())
         if (pid := os.fork()) == 0:
             signal.alarm(10)
             caught = 0
-            for attempt in (lambda: store.read([{MIDDLE!r}]), lambda: open_store(store.source.url, make_access())):
+            for attempt in (lambda: store.read([{MIDDLE!r}]), lambda: open_bytes(store.source.url, make_access())):
                 try:
                     attempt()
                 except SourceUnavailableError as error:
@@ -364,8 +364,8 @@ def test_forked_process_says_that_it_cannot_read_instead_of_hanging(server: Rang
 
 def test_process_exits_cleanly_with_stores_open(server: RangeServer) -> None:
     script = f"""
-        from nwb_dask.storage import make_access, open_store
-        store = open_store({server.url("a.nwb")!r}, make_access())
+        from nwb_dask.storage import make_access, open_bytes
+        store = open_bytes({server.url("a.nwb")!r}, make_access())
         store.read([{MIDDLE!r}, (0, {len(CONTENT)})])
     """
     command = [sys.executable, "-c", textwrap.dedent(script)]

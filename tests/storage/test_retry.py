@@ -11,7 +11,7 @@ import pytest
 
 from nwb_dask.errors import NWBDaskError, SourceAccessError, SourceNotFoundError, SourceUnavailableError
 from nwb_dask.index import Identity, Url
-from nwb_dask.storage import Store, make_access, open_store, retry, trace
+from nwb_dask.storage import Store, make_access, open_bytes, retry, trace
 from nwb_dask.storage.engines.protocol import Answer, Driver, Failure, Outcome, Pin, Wanted
 from nwb_dask.storage.retry import send
 from nwb_dask.testing import Fault, RangeServer
@@ -267,7 +267,7 @@ def dripping() -> Iterator[str]:
 
 
 def open_url(url: str, **options: object) -> Store:
-    return open_store(Url(url), make_access(options))
+    return open_bytes(Url(url), make_access(options))
 
 
 def test_a_server_that_asks_to_wait_too_long_is_left_with_its_words(bucket_server: RangeServer) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from nwb_dask.errors import SourceUnavailableError
 from nwb_dask.index import Url
-from nwb_dask.storage import Driver, make_access, open_store
+from nwb_dask.storage import Driver, make_access, open_bytes
 from nwb_dask.testing import RangeServer
 from tests.storage.serving import MIDDLE, NAME, expected_of, read
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("no_cloud")
 
 def driver_of(server: RangeServer, url: str, **options: object) -> Driver:
     access = make_access({"engine": "ros3", "endpoint_url": server.base_url, **options})
-    with open_store(Url(url), access) as store:
+    with open_bytes(Url(url), access) as store:
         assert read(store, MIDDLE) == expected_of(MIDDLE)
         assert store.driver is not None
         return store.driver
@@ -47,5 +47,5 @@ def test_a_version_of_an_object_cannot_be_read_by_it(bucket_server: RangeServer)
 
 
 def test_other_engines_have_no_driver(bucket_server: RangeServer) -> None:
-    with open_store(Url(bucket_server.url(NAME)), make_access()) as store:
+    with open_bytes(Url(bucket_server.url(NAME)), make_access()) as store:
         assert store.driver is None

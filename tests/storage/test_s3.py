@@ -11,7 +11,7 @@ import pytest
 
 from nwb_dask.errors import SourceAccessError, SourceChangedError, SourceNotFoundError
 from nwb_dask.index import Url
-from nwb_dask.storage import Named, expand_sources, make_access, open_store, trace
+from nwb_dask.storage import Named, expand_sources, make_access, open_bytes, trace
 from nwb_dask.storage.credentials import find_provider, find_region
 from nwb_dask.testing import RangeServer
 
@@ -67,7 +67,7 @@ def names(source: str, endpoint: str) -> list[str]:
 )
 def test_object_is_read_with_each_kind_of_credentials(endpoint: str, options: dict[str, object]) -> None:
     access = make_access({**options, "endpoint_url": endpoint})
-    with trace() as traced, open_store(Url("s3://lab/big.nwb"), access) as store:
+    with trace() as traced, open_bytes(Url("s3://lab/big.nwb"), access) as store:
         assert (store.size, store.source.identity.kind) == (len(CONTENT), "etag")
         got = store.read([(400 * KIB, 401 * KIB), (0, 5)])
         assert [bytes(one) for one in got] == [CONTENT[400 * KIB : 401 * KIB], CONTENT[:5]]
@@ -77,14 +77,14 @@ def test_object_is_read_with_each_kind_of_credentials(endpoint: str, options: di
 @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
 def test_endpoint_of_the_environment_is_used(endpoint: str, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, endpoint)
-    assert open_store(Url("s3://lab/big.nwb"), make_access({"anon": True})).size == len(CONTENT)
+    assert open_bytes(Url("s3://lab/big.nwb"), make_access({"anon": True})).size == len(CONTENT)
 
 
 def test_endpoint_of_the_options_wins_over_the_environment(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1")
     access = make_access({"anon": True, "endpoint_url": endpoint})
-    assert open_store(Url("s3://lab/big.nwb"), access).size == len(CONTENT)
+    assert open_bytes(Url("s3://lab/big.nwb"), access).size == len(CONTENT)
 
 
 def test_keys_of_the_environment_sign_requests(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,20 +126,20 @@ def test_requester_pays_is_said_to_the_server(tmp_path: Path) -> None:
     (tmp_path / "bucket" / "k.nwb").write_bytes(b"abc")
     with RangeServer(tmp_path) as server:
         access = make_access({**CREDENTIALS, "requester_pays": True, "endpoint_url": server.base_url})
-        assert open_store(Url("s3://bucket/k.nwb"), access).size == 3
+        assert open_bytes(Url("s3://bucket/k.nwb"), access).size == 3
         assert {request.headers.get("x-amz-request-payer") for request in server.log} == {"requester"}
 
 
 @pytest.mark.parametrize("key", ODD)
 def test_unusual_keys_are_read_as_they_are_stored(endpoint: str, key: str) -> None:
     access = make_access({**CREDENTIALS, "endpoint_url": endpoint})
-    with open_store(Url(f"s3://lab/{key}"), access) as store:
+    with open_bytes(Url(f"s3://lab/{key}"), access) as store:
         assert bytes(store.read([(0, store.size)])[0]).decode() == key
 
 
 def test_missing_key_is_not_found(endpoint: str) -> None:
     with pytest.raises(SourceNotFoundError, match="nothing is at s3://lab/a; if it is a folder"):
-        open_store(Url("s3://lab/a"), make_access({**CREDENTIALS, "endpoint_url": endpoint}))
+        open_bytes(Url("s3://lab/a"), make_access({**CREDENTIALS, "endpoint_url": endpoint}))
 
 
 def test_replaced_object_is_noticed(endpoint: str) -> None:
@@ -148,7 +148,7 @@ def test_replaced_object_is_noticed(endpoint: str) -> None:
         "s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="k", aws_secret_access_key="s"
     )
     client.put_object(Bucket="lab", Key="changing.nwb", Body=CONTENT)
-    with open_store(Url("s3://lab/changing.nwb"), access) as store:
+    with open_bytes(Url("s3://lab/changing.nwb"), access) as store:
         client.put_object(Bucket="lab", Key="changing.nwb", Body=CONTENT[::-1])
         with pytest.raises(SourceChangedError):
             store.read([(400 * KIB, 401 * KIB)])
@@ -165,7 +165,7 @@ def test_version_of_the_url_is_read_after_the_object_was_replaced(endpoint: str)
     access = make_access({**CREDENTIALS, "endpoint_url": endpoint})
     (named,) = expand_sources(f"s3://versioned/v.nwb?versionId={version}", access)
     assert named.name == "s3://versioned/v.nwb"
-    with open_store(named.url, access) as store:
+    with open_bytes(named.url, access) as store:
         assert (store.source.identity.kind, store.source.identity.value) == ("version", version)
         assert bytes(store.read([(400 * KIB, 401 * KIB)])[0]) == CONTENT[400 * KIB : 401 * KIB]
 

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from nwb_dask.errors import SourceUnavailableError
 from nwb_dask.index import Url
-from nwb_dask.storage import Store, connections, make_access, open_store
+from nwb_dask.storage import Store, connections, make_access, open_bytes
 from nwb_dask.testing import RangeServer
 from tests.storage.serving import FAR, MIDDLE, NAME, expected_of, read
 
@@ -93,7 +93,7 @@ def tls_url(bucket_server: RangeServer, certificate: Path) -> Iterator[str]:
 
 
 def open_url(url: str) -> Store:
-    return open_store(Url(url), make_access({"engine": "http"}))
+    return open_bytes(Url(url), make_access({"engine": "http"}))
 
 
 def test_a_certificate_that_is_trusted_lets_the_file_be_read(

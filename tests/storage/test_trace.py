@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from nwb_dask.index import Url
-from nwb_dask.storage import Store, make_access, open_store, trace
+from nwb_dask.storage import Store, make_access, open_bytes, trace
 from nwb_dask.storage.trace import record
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     (tmp_path / "a.nwb").write_bytes(bytes(1000))
-    return open_store(Url(str(tmp_path / "a.nwb")), make_access())
+    return open_bytes(Url(str(tmp_path / "a.nwb")), make_access())
 
 
 def test_local_reads_are_counted_by_file(store: Store) -> None:

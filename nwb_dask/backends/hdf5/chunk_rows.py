@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import cache
+from concurrent.futures import Future
 
 import numpy as np
 
@@ -16,6 +14,7 @@ from nwb_dask.backends.hdf5.odd_filters import MAX_CHUNKS, decode_with_libhdf5
 from nwb_dask.backends.hdf5.pages import Fetch
 from nwb_dask.backends.hdf5.spans import rows
 from nwb_dask.backends.hdf5.wanted_rows import Raw, WantedRows
+from nwb_dask.backends.threads import decoding_threads, wait_for
 from nwb_dask.index import Filter
 from nwb_dask.storage import Buffer
 
@@ -27,7 +26,6 @@ _TASK_BYTES = 1 << 20
 """Contents that one task decodes: with less, handing it to a thread takes a noticeable part of the time."""
 _ODD_BYTES = 4 << 20
 """Contents that libhdf5 decodes at once."""
-_MAX_THREADS = 8
 
 
 class ChunkRows:
@@ -66,24 +64,24 @@ class ChunkRows:
     def finish(self, buffers: Sequence[Buffer], /) -> Raw:
         """Return the rows; `buffers` are the bytes of `StoredChunks.extents`."""
         out = self._blank()
-        _wait(self._start(out, lambda first, last: buffers[first:last], 0, len(self._places)))
+        wait_for(self._start(out, lambda first, last: buffers[first:last], 0, len(self._places)))
         return self._wanted.typed(out)
 
     def run(self, ranges: Sequence[_Range], fetch: Fetch, /, *, is_local: bool, max_bytes: int) -> Raw:
         """Return the rows; see `array_read.ArrayRead.run`."""
         out = self._blank()
         if is_local:
-            _wait(self._start(out, lambda first, last: fetch(ranges[first:last]), 0, len(self._places)))
+            wait_for(self._start(out, lambda first, last: fetch(ranges[first:last]), 0, len(self._places)))
             return self._wanted.typed(out)
         running: list[Future[None]] = []
         try:
             for low, high in self._batches(ranges, max_bytes=max_bytes):
                 base = self._at[low]
                 buffers = fetch(ranges[base : self._at[high]])
-                _wait(running)
+                wait_for(running)
                 running = self._start(out, _slices(buffers, base), low, high)
         finally:
-            _wait(running)
+            wait_for(running)
         return self._wanted.typed(out)
 
     def _blank(self) -> Raw:
@@ -120,7 +118,7 @@ class ChunkRows:
         odd = np.flatnonzero(self._stored.is_odd[low:high]) + low
         running: list[Future[None]] = []
         if len(odd) < high - low:
-            pool = _pool() if len(tasks) > 1 else None
+            pool = decoding_threads() if len(tasks) > 1 else None
             if pool is not None:
                 running = [pool.submit(self._place_all, out, get, *task) for task in tasks]
             else:
@@ -130,7 +128,7 @@ class ChunkRows:
             try:
                 self._place_odd(out, get, odd.tolist())
             except BaseException:
-                _wait(running)
+                wait_for(running)
                 raise
         return running
 
@@ -205,26 +203,3 @@ class ChunkRows:
 
 def _slices(buffers: Sequence[Buffer], base: int) -> _Get:
     return lambda first, last: buffers[first - base : last - base]
-
-
-def _wait(running: Sequence[Future[None]]) -> None:
-    """Return when all is done; if one fails, those that have not begun are given up and its error is raised."""
-    try:
-        for one in running:
-            one.result()
-    except BaseException:
-        # Those that run write into an array that the caller must be free to drop, and read what it may close.
-        wait([one for one in running if not one.cancel()])
-        raise
-
-
-@cache
-def _pool() -> ThreadPoolExecutor | None:
-    """Return threads for decoding, one for each processor; None if there is only one."""
-    n_processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if n_processors == 1:
-        return None
-    return ThreadPoolExecutor(min(n_processors, _MAX_THREADS), thread_name_prefix="nwb_dask-decode")
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)

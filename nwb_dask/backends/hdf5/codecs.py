@@ -83,7 +83,7 @@ def decompress_zstd(data: Buffer, out: Bytes) -> None:
     ----------
     RFC 8878, *Frame_Header*; the filter's own reader also needs the size in it.
     """
-    declared = _zstd_content_bytes(bytes(data[:18]))
+    declared = zstd_content_bytes(bytes(data[:18]))
     if declared != len(out):
         raise MalformedFileError(f"damaged: a zstd chunk declares {declared} bytes in place of {len(out)}")
     try:
@@ -92,7 +92,14 @@ def decompress_zstd(data: Buffer, out: Bytes) -> None:
         raise MalformedFileError(f"damaged: a zstd chunk does not decompress: {exc}") from exc
 
 
-def _zstd_content_bytes(head: bytes) -> int | None:
+def zstd_content_bytes(head: bytes) -> int | None:
+    """Return how many bytes a Zstandard frame says that it holds; None if it does not say it, or is none.
+
+    Parameters
+    ----------
+    head : bytes
+        The first 18 bytes of the frame.
+    """
     if len(head) <= len(_ZSTD_MAGIC) or not head.startswith(_ZSTD_MAGIC):
         return None
     descriptor = head[4]

@@ -21,7 +21,7 @@ from nwb_dask.backends.hdf5.compose import (
     with_attributes,
 )
 from nwb_dask.backends.hdf5.h5py_file import H5pyFile
-from nwb_dask.backends.hdf5.limits import checked_shape
+from nwb_dask.backends.hdf5.limits import checked_shape, require_room
 from nwb_dask.backends.hdf5.lookup import Lookup
 from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS, STORAGE_ERRORS, as_damage
 from nwb_dask.backends.hdf5.pages import Pages
@@ -177,6 +177,10 @@ class Hdf5File:
     def holds(self, entry: ArrayEntry) -> bool:
         """Return whether all values of a dataset are at hand; see `backends.File.holds`."""
         return entry.shape is None or 0 in entry.shape or entry.path in self.known.values
+
+    def require_room(self, entry: ArrayEntry, n_bytes: int) -> None:
+        """Raise if the file cannot hold so much of a dataset; see `backends.File.require_room`."""
+        require_room(entry, n_bytes, file_bytes=self._store.size)
 
     def read(self, entry: ArrayEntry, spans: npt.NDArray[np.int64] | None = None, inner: Box | None = None) -> _Values:
         """Return rows of the first axis of a dataset, or a box of each; see `backends.File.read`."""

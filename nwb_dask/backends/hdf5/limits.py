@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
+from nwb_dask.backends.hdf5.codecs import INFLATION
 from nwb_dask.backends.hdf5.index import OpenArray
 from nwb_dask.backends.hdf5.spans import Spans, count, n_chunks
 from nwb_dask.errors import MalformedFileError
@@ -11,6 +12,8 @@ from nwb_dask.index import ArrayEntry
 
 _MAX_FILL_BYTES = 1 << 30
 """Rows that were never written, as their fill value."""
+_BOUNDED_FILTERS = frozenset({1, 2, 3})
+"""Deflate, shuffle and checksum, which make no more of a byte than `INFLATION`."""
 _MAX_MISSING_CHUNKS = 1 << 20
 _MAX_COMPACT_BYTES = 1 << 16
 _MAX_LENGTH = 1 << 62
@@ -28,6 +31,20 @@ def checked_shape(entry: ArrayEntry) -> tuple[int, ...]:
     if any(length < 0 or length > _MAX_LENGTH for length in shape):
         raise MalformedFileError(f"damaged: its shape is {shape}")
     return shape
+
+
+def require_room(entry: ArrayEntry, n_bytes: int, *, file_bytes: int) -> None:
+    """Raise if a file of `file_bytes` cannot hold `n_bytes` of a dataset, and more than 1 GiB that was never written.
+
+    Raises
+    ------
+    MalformedFileError
+        If it cannot. Nothing is known of filters that make any number of bytes of one.
+    """
+    if any(step.id not in _BOUNDED_FILTERS for step in entry.filters):
+        return
+    if n_bytes > file_bytes * (INFLATION if entry.filters else 1) + _MAX_FILL_BYTES:
+        raise MalformedFileError(f"{n_bytes} bytes are declared and a file of {file_bytes} cannot hold them")
 
 
 def check_size(opened: OpenArray, entry: ArrayEntry, spans: Spans, *, file_bytes: int) -> None:

@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 from nwb_dask.errors import NWBDaskError, SourceUnavailableError
 from nwb_dask.options import EngineName
-from nwb_dask.storage.access import Access, find_headers, find_secrets
+from nwb_dask.storage.access import Access, find_headers, find_rules, find_secrets
 from nwb_dask.storage.concurrency import check_process
 from nwb_dask.storage.engines.protocol import Driver, Engine
 from nwb_dask.storage.urls import BUCKETS, display_url, scheme, split_bucket
@@ -41,8 +41,18 @@ _ENGINES: dict[EngineName, tuple[str, ...]] = {
 """What each engine reads; fsspec reads what it knows."""
 
 
-def connect(url: str, access: Access) -> Engine:
+def connect(url: str, access: Access, *, is_value: bool = False) -> Engine:
     """Return who fetches the bytes of a remote file; nothing is sent yet.
+
+    Parameters
+    ----------
+    url : str
+        Where it is.
+    access : Access
+        Credentials and options.
+    is_value : bool
+        Whether it is one of many values in a folder, whose versions are not asked for on their own: answers need not
+        say of which version they are.
 
     Raises
     ------
@@ -54,6 +64,9 @@ def connect(url: str, access: Access) -> Engine:
     check_process()
     typed, options = scheme(url), access.choices()
     kind, name = BUCKETS.get(typed, typed), options.engine
+    if find_rules(access) is not None and kind in _HTTP:
+        # The one engine that sees where redirects lead.
+        name = "http"
     if typed == "dandi":
         return _in_archive(url, access, name)
     if name not in {"auto", "fsspec"} and kind not in _ENGINES[name]:
@@ -63,7 +76,7 @@ def connect(url: str, access: Access) -> Engine:
     if name in {"fsspec", "s3fs"} or (name == "auto" and kind not in {*_HTTP, "s3", "gs", "az"}):
         from nwb_dask.storage.engines.fsspec import connect_fsspec  # noqa: PLC0415  # a library of its own
 
-        return connect_fsspec(url, access)
+        return connect_fsspec(url, access, is_value=is_value)
     if kind in _HTTP:
         return _over_http(url, access, name)
     return _in_bucket(url, access, driver=_ros3(url, access) if name == "ros3" else None)
@@ -84,7 +97,7 @@ def _over_http(url: str, access: Access, name: EngineName) -> Engine:
     failure: NWBDaskError
     try:
         bare, headers = _take_user(url, access)
-        engine = HttpEngine(bare, headers)
+        engine = HttpEngine(bare, headers, rules=find_rules(access))
         if name == "obstore":
             from nwb_dask.storage.clients import connect_http  # noqa: PLC0415  # a library of its own
             from nwb_dask.storage.engines.obstore import ObstoreEngine  # noqa: PLC0415  # likewise

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from collections import OrderedDict
-from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from nwb_dask.errors import SourceUnavailableError
 from nwb_dask.storage.access import Access
 from nwb_dask.storage.dandi_access import find_archive
 from nwb_dask.storage.dandi_url import split_pinned
 from nwb_dask.storage.engines.http import HttpEngine, Link, Location
+from nwb_dask.storage.hosts import address_of
 
 _N_LINKS = 4096
 
@@ -94,24 +93,10 @@ def may_lead_to(host: str, *, is_public: bool) -> bool:
     Addresses that exist only on the user's own link, such as those that hand out the credentials of a cloud machine,
     never; of a public archive, no private or local ones either. Names are not looked up.
     """
-    address = _address(host)
+    address = address_of(host)
     if address is None:
         is_local = host.rstrip(".").lower() == "localhost" or host.rstrip(".").lower().endswith(".localhost")
         return not (is_public and is_local)
     if address.is_link_local or address.is_multicast or address.is_unspecified:
         return False
     return not is_public or address.is_global
-
-
-def _address(host: str) -> IPv4Address | IPv6Address | None:
-    """Return the address that a host is; None for a name."""
-    try:
-        found = ip_address(host.partition("%")[0])
-    except ValueError:
-        try:
-            # The system takes 2852039166 and 0xa9fea9fe for addresses, too.
-            return IPv4Address(socket.inet_aton(host))
-        except (OSError, UnicodeError):
-            return None
-    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
-    return mapped or found

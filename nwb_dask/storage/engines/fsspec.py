@@ -14,7 +14,7 @@ from fsspec.core import url_to_fs
 
 from nwb_dask.errors import NWBDaskError, SourceUnavailableError
 from nwb_dask.index import Identity
-from nwb_dask.storage.access import CHOICES, Access, find_fsspec_options, find_headers, find_secrets
+from nwb_dask.storage.access import CHOICES, ONLY_HOSTS, Access, find_fsspec_options, find_headers, find_secrets
 from nwb_dask.storage.engines.protocol import (
     WHOLE_BYTES,
     Answer,
@@ -34,8 +34,8 @@ _TIMES = ("LastModified", "last_modified", "mtime", "updated", "Last-Modified", 
 _STATUSES = range(400, 600)
 
 
-def connect_fsspec(url: str, access: Access) -> FsspecEngine:
-    """Return the engine of a file; nothing is sent yet.
+def connect_fsspec(url: str, access: Access, *, is_value: bool) -> FsspecEngine:
+    """Return the engine of a file, or of a value in a folder; nothing is sent yet.
 
     Raises
     ------
@@ -58,7 +58,7 @@ def connect_fsspec(url: str, access: Access) -> FsspecEngine:
             f"fsspec cannot read {name} with these storage_options ({type(exc).__name__})", url=name
         )
     else:
-        return FsspecEngine(fs, path, host=_host(url), version=version)
+        return (FsspecValue if is_value else FsspecEngine)(fs, path, host=_host(url), version=version)
     raise failure
 
 
@@ -157,6 +157,25 @@ class FsspecEngine:
             return _translate(exc)
 
 
+class FsspecValue(FsspecEngine):
+    """One of many values in a folder, by a file system of fsspec: asked for at once, whatever its version."""
+
+    def get(self, wanted: Wanted, pin: Pin, until: float) -> Outcome:  # noqa: ARG002  # no conditions can be sent
+        """Return the bytes of one range, without the version that they are of."""
+        start, stop = wanted if isinstance(wanted, tuple) else (None if wanted is None else -wanted, None)
+        body = self._call(lambda **more: self._fs.cat_file(self._path, start=start, end=stop, **more), until)
+        if isinstance(body, Failure):
+            return body
+        if wanted is not None and len(body) > (wanted if isinstance(wanted, int) else wanted[1] - wanted[0]):
+            # Some do not notice that a server sends all of the file.
+            return Failure("whole")
+        if isinstance(wanted, int) and not body:
+            # The file system for http says nothing of a server that does not count from the end.
+            return Failure("status", 416)
+        # Where an end begins is not known, and not asked for.
+        return Answer(memoryview(body), start if isinstance(wanted, tuple) and start else 0, None)
+
+
 def _range(wanted: Wanted, size: int) -> tuple[int, int]:
     if isinstance(wanted, tuple):
         return wanted[0], min(wanted[1], size)
@@ -170,7 +189,7 @@ def _host(url: str) -> str:
 def _options(url: str, access: Access) -> dict[str, object]:
     """Return the options of a file system under the names that it has for them."""
     kind = BUCKETS.get(scheme(url), scheme(url))
-    given = {name: value for name, value in access.options if name not in CHOICES}
+    given = {name: value for name, value in access.options if name not in {*CHOICES, ONLY_HOSTS}}
     given |= {name: value for name, value in find_secrets(access).items() if ":" not in name}
     headers = find_headers(access)
     if kind == "s3":

@@ -24,6 +24,7 @@ from nwb_dask.storage.engines.protocol import (
     Wanted,
     make_identity,
 )
+from nwb_dask.storage.hosts import allows
 
 _N_REDIRECTS = 10
 _MOVED = {301, 302, 303, 307, 308}
@@ -99,6 +100,8 @@ class HttpEngine:
         What to send with each request.
     link : Link, optional
         What redirects have led to already.
+    rules : tuple of str, optional
+        Servers that may be asked (see `storage.hosts`), redirects included; all by default.
 
     Raises
     ------
@@ -109,8 +112,11 @@ class HttpEngine:
     version: str | None = None
     driver: Driver | None = None
 
-    def __init__(self, url: str, headers: Mapping[str, str], link: Link | None = None) -> None:
+    def __init__(
+        self, url: str, headers: Mapping[str, str], link: Link | None = None, rules: tuple[str, ...] | None = None
+    ) -> None:
         self._home = locate(url)
+        self._rules = rules
         self._headers = headers
         self._link = Link() if link is None else link
         self._may_move = self._home.target.partition("?")[0].endswith("/")
@@ -120,6 +126,8 @@ class HttpEngine:
         """Return the answer to one request and to those that redirects lead to; see `Engine.get`."""
         known = self._known()
         place = known or self._home
+        if self._rules is not None and not allows(self._rules, str(place.origin)):
+            return Failure("host", said=place.origin.host)
         for n_requests in range(1, _N_REDIRECTS + 2):
             outcome = self._ask(place, wanted, pin, until)
             if not isinstance(outcome, Location):
@@ -167,6 +175,7 @@ class HttpEngine:
     def _ask(self, place: Location, wanted: Wanted, pin: Pin, until: float) -> Outcome | Location:
         """Return the answer to one request, or where it says to ask instead."""
         connection = connections.take(place.origin)
+        connection.is_guarded = self._rules is not None
         headers = self._headers_for(place, wanted, pin)
         try:
             response = connection.ask(place.target, headers, until)
@@ -186,6 +195,8 @@ class HttpEngine:
             response.close()
         if isinstance(outcome, Location):
             _movers.add(self._home.origin)
+            if self._rules is not None and not allows(self._rules, str(outcome.origin)):
+                return Failure("host", said=outcome.origin.host)
             refusal = self._refuse(outcome)
             return outcome if refusal is None else Failure("odd", said=refusal)
         return outcome
@@ -220,6 +231,8 @@ def is_renewable(failure: Failure) -> bool:
 
 def _lost(exc: Exception, connection: Connection) -> Failure:
     """Return the failure of a request without an answer."""
+    if isinstance(exc, connections.GuardedAddressError):
+        return Failure("host", said=connection.origin.host)
     if isinstance(exc, TimeoutError):
         return Failure("timeout")
     if not connection.is_open:

@@ -51,12 +51,23 @@ class Failure:
     """A request without the bytes that it was for."""
 
     reason: Literal[
-        "status", "unchanged", "whole", "long", "connect", "stale", "timeout", "broken", "odd", "path", "refused"
+        "status",
+        "unchanged",
+        "whole",
+        "long",
+        "connect",
+        "stale",
+        "timeout",
+        "broken",
+        "odd",
+        "path",
+        "refused",
+        "host",
     ]
     """``status``: see there. ``unchanged``: 304. ``whole``: all of the file instead of a range. ``long``: more than
     `WHOLE_BYTES`. ``connect``: no connection. ``stale``: the server had closed a connection that was kept.
     ``timeout``, ``broken``: no complete answer. ``odd``: not what was asked for. ``path``: nothing that can be asked
-    for. ``refused``: not permitted, without a status."""
+    for. ``refused``: not permitted, without a status. ``host``: on a server that may not be asked."""
     status: int = 0
     said: str = ""
     """The server's or the system's word for it (``ExpiredToken``, ``Service Unavailable``): nothing secret."""

@@ -1,0 +1,15 @@
+"""Documents of references: Zarr hierarchies whose keys lead to inline values and to ranges of other files.
+
+========== ===================================================================================
+document   pure: the JSON, LINDI's and kerchunk's
+values     pure: what stands behind a key
+tar        pure: where an entry of LINDI's tar files is
+loading    fetches documents, remote ones once in a process and version
+policy     which files a document may refer to, where they are, who may see credentials there
+targets    the files that it refers to, each at one version
+keys       the values of keys, many at once
+convention what LINDI writes into Zarr where it has no words for what HDF5 has
+looking    what has to be looked up in a document for that
+file       one open document
+========== ===================================================================================
+"""

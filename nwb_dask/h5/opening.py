@@ -13,7 +13,7 @@ from nwb_dask.h5.file import FacadeFile
 from nwb_dask.h5.streamed import StreamedFile
 from nwb_dask.h5.tree import Tree
 from nwb_dask.index import Url
-from nwb_dask.storage import Access, Store, expand_sources, is_local, local_path, make_access, open_store
+from nwb_dask.storage import Access, Folder, Store, expand_sources, is_local, make_access, open_store
 
 
 def open_h5(source: object, *, storage_options: Mapping[str, object] | None = None) -> h5py.File:
@@ -57,30 +57,34 @@ def open_h5(source: object, *, storage_options: Mapping[str, object] | None = No
 
 
 def _open(url: Url, access: Access) -> h5py.File:
-    if is_local(url):
-        with open_store(url, access) as store, open_file(store) as file:
-            is_hdf5 = isinstance(file, Hdf5File)
-        return h5py.File(local_path(url), "r") if is_hdf5 else open_facade(url, access)
     cache = index_cache()
-    known = cache.find(url)
+    known = None if is_local(url) else cache.find(url)
     store = open_store(url, access, cached=None if known is None else known.source.identity)
     try:
         if known is not None and store.source.identity != known.source.identity:
             known = None
-        if store.driver is not None:
-            return h5py.File(store.driver.url, "r", driver=store.driver.name, **store.driver.keywords)
         file = open_file(store, known)
-        if isinstance(file, Hdf5File):
-            streamed = StreamedFile(store, file)
-            cache.keep(file.known)
-            return streamed
-        return _facade(store, file)
+        if not isinstance(file, Hdf5File) or isinstance(store, Folder):
+            return _facade(store, file)
+        found = _open_hdf5(store, file)
+        cache.keep(file.known)
     except BaseException:
         store.close()
         raise
+    return found
 
 
-def _facade(store: Store, file: File) -> FacadeFile:
+def _open_hdf5(store: Store, file: Hdf5File) -> h5py.File:
+    if store.local_path is None and store.driver is None:
+        return StreamedFile(store, file)
+    file.close()
+    store.close()
+    if store.driver is not None:
+        return h5py.File(store.driver.url, "r", driver=store.driver.name, **store.driver.keywords)
+    return h5py.File(store.local_path, "r")
+
+
+def _facade(store: Store | Folder, file: File) -> FacadeFile:
     def close() -> None:
         file.close()
         store.close()

@@ -41,6 +41,7 @@ class Reads:
         self._file = file
         # Replaced and never modified, so that threads need no lock, which h5py's lock could meet.
         self._kept: tuple[tuple[_Key, int, Values], ...] = ()
+        self._whole_values: dict[str, Values] = {}
         self._beside: dict[str, tuple[ArrayEntry, ...]] = {}
 
     def read(self, entry: ArrayEntry, wanted: Selected) -> Values:
@@ -59,6 +60,15 @@ class Reads:
         values = self._now(entry, np.array([window], np.int64), wanted.box)
         self._keep(entry, window[0], wanted.box, values)
         return values[rows[0] - window[0] : rows[1] - window[0]]
+
+    def present(self, entry: ArrayEntry, start: int, stop: int) -> Values | None:
+        """Return rows of a dataset that are in memory, or None; they may be read-only or shared."""
+        whole = self._whole_values.get(entry.path)
+        if whole is None and self._file.holds(entry):
+            whole = self._file.known.values.get(entry.path)
+            if whole is not None:
+                self._whole_values[entry.path] = whole
+        return self._find(entry, (start, stop), None) if whole is None else whole[start:stop]
 
     def scalar(self, entry: ArrayEntry) -> Values:
         """Return the value of a dataset without an axis."""

@@ -199,9 +199,14 @@ class StreamedDataset(_Streamed, h5py.Dataset):  # type: ignore[misc]  # h5py ha
         self._file = file
         self._origin = origin
         self._entry = origin.entry(did)
+        self._type: np.dtype[Any] | None = None
 
     def __getitem__(self, args: object, new_dtype: np.dtype[np.generic] | None = None) -> Any:
         """Read what is selected; see ``h5py.Dataset``."""
+        if new_dtype is None and type(args) in (int, slice):
+            quick = self._quick(args)  # type: ignore[arg-type]  # mypy does not see the test
+            if quick is not None:
+                return quick
         given = args if isinstance(args, tuple) else (args,)
         entry = self._entry
         self._refuse_outside()
@@ -215,6 +220,23 @@ class StreamedDataset(_Streamed, h5py.Dataset):  # type: ignore[misc]  # h5py ha
         if new_dtype is not None:
             found = some_fields(found, new_dtype) if new_dtype.names else found.astype(new_dtype)
         return found[()] if found.shape == () and not (given and given[0] is Ellipsis) else found
+
+    def _quick(self, args: int | slice) -> Any:
+        """Return rows that are in memory, or None: pynwb asks for ragged columns row by row."""
+        entry = self._entry
+        if entry is None or not entry.shape or not self.id.valid or not _is_own(entry.element):
+            return None
+        n_rows = entry.shape[0]
+        start, stop, step = args.indices(n_rows) if isinstance(args, slice) else (args, args + 1, 1)
+        if step != 1 or not 0 <= start < stop <= n_rows:
+            return None
+        values = self._origin.reads.present(entry, start, stop)
+        if values is None:
+            return None
+        if self._type is None:
+            self._type = self.dtype
+        found = self._values(values, entry.element, self._type)
+        return found if isinstance(args, slice) else found[0]
 
     def _read(self, entry: ArrayEntry, args: tuple[Any, ...]) -> npt.NDArray[Any] | None:
         """Return what is selected, or None where h5py has to say what that is."""

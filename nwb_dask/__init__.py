@@ -15,6 +15,7 @@
 `open_timeseries`      a TimeSeries as a lazy, chunked, labelled xarray.DataArray; ``xr.open_dataset(source,
                        engine="nwb", group=path)`` and ``xr.open_datatree`` open them too
 `open_sessions`        one series of many files as an xarray.DataTree
+`open_h5`              one file as an ``h5py.File``, wherever it is and whatever container it is, for pynwb
 `open_nwb`             look around in one file: ``session.units``, ``session.subject.age``; reads no data until asked
 `convert`              every table of many files as Parquet, Arrow, CSV, JSON Lines, Delta or Excel; series as Zarr
 `write_references`     where the data of files are, as LINDI, kerchunk or icechunk, for the tools that open these
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from nwb_dask.errors import TooManyLabelsError as TooManyLabelsError
     from nwb_dask.errors import UnsortedTimesError as UnsortedTimesError
     from nwb_dask.errors import UnsupportedLayoutError as UnsupportedLayoutError
+    from nwb_dask.h5 import open_h5 as open_h5
     from nwb_dask.references import write_references as write_references
     from nwb_dask.spike_times import read_spike_times as read_spike_times
     from nwb_dask.storage import trace as trace
@@ -86,6 +88,7 @@ _HOMES = {
     "read_spike_times": "nwb_dask.spike_times",
     "list_paths": "nwb_dask.adapters.contents",
     "schema": "nwb_dask.adapters.contents",
+    "open_h5": "nwb_dask.h5",
     "open_nwb": "nwb_dask.adapters.browse",
     "open_timeseries": "nwb_dask.adapters.xarray_backend",
     "open_sessions": "nwb_dask.adapters.xarray_backend",

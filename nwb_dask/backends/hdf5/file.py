@@ -39,7 +39,8 @@ from nwb_dask.backends.hdf5.whole import is_simple, read_whole
 from nwb_dask.backends.known import GroupPart, Known
 from nwb_dask.backends.protocol import ByteSource, Request
 from nwb_dask.errors import NWBDaskError, PathNotFoundError, UnsupportedLayoutError
-from nwb_dask.index import ArrayEntry, FileIndex, FilePath, GroupEntry, Placement, Source, basename
+from nwb_dask.index import ArrayEntry, FileIndex, FilePath, GroupEntry, Placement, Source, basename, join
+from nwb_dask.storage import Buffer
 
 _log = logging.getLogger(__name__)
 
@@ -294,6 +295,28 @@ class Hdf5File:
         except PARSER_ERRORS as exc:
             return as_damage(exc).at(url=self.source.url, path=entry.path)
         return UnsupportedLayoutError("is no dataset", path=entry.path) if found is None else found
+
+    def present(self, start: int, stop: int) -> Buffer | None:
+        """Return bytes of the file that describing it has brought into memory, or None."""
+        return self._pages.view(start, stop) if self._pages.holds(start, stop) else None
+
+    def fetch_structure(self) -> None:
+        """Bring into memory, in one round, the parts of a remote file where objects that are known begin.
+
+        What is known was not read again to describe the file, and another reader of it, such as libhdf5, has to.
+        """
+        known = self.known
+        addresses = {known.root, *(one for part in known.parts.values() for one in part.addresses.values())}
+        arrays = [entry for part in known.parts.values() for entry in part.arrays.values()]
+        indexes = [entry.chunk_index.address for entry in arrays if entry.chunk_index is not None]
+        addresses.update(one for one in indexes if one is not None)
+        starts = [known.base + one for one in addresses if 0 <= known.base + one < self._store.size]
+        self._pages.fetch([(start, start + 1) for start in starts])
+
+    def addresses(self) -> dict[int, FilePath]:
+        """Return the paths of all objects that are known, by the address of their header."""
+        parts = self.known.parts.values()
+        return {one: join(part.group.path, name) for part in parts for name, one in part.addresses.items()}
 
     def close(self) -> None:
         """Give up the file; more than once is harmless. The store stays open."""

@@ -72,6 +72,11 @@ class ReachingFile:
         return source if self._outside is None else replace(source, identity=self._outside.identity)
 
     @property
+    def hdf5(self) -> Hdf5File:
+        """The file itself, which knows nothing of others."""
+        return self._file
+
+    @property
     def known(self) -> Known:
         """What has been found out about the file itself."""
         return self._file.known

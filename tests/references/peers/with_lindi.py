@@ -15,7 +15,7 @@ from typing import Any
 
 import h5py
 import hdf5plugin  # noqa: F401  # registers its filters with libhdf5
-import lindi  # type: ignore[import-not-found]  # in its own environment only
+import lindi  # in its own environment only
 import numpy as np
 import pynwb
 

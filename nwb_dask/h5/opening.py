@@ -1,0 +1,112 @@
+"""`open_h5`: any container as h5py shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import h5py
+
+from nwb_dask.backends import File, Hdf5File, ReachingFile, open_file
+from nwb_dask.catalog import index_cache
+from nwb_dask.errors import NWBDaskError
+from nwb_dask.h5.file import FacadeFile
+from nwb_dask.h5.streamed import StreamedFile
+from nwb_dask.h5.tree import Tree
+from nwb_dask.index import Url
+from nwb_dask.storage import Access, Folder, Store, expand_sources, is_local, make_access, open_store
+
+
+def open_h5(source: object, *, storage_options: Mapping[str, object] | None = None) -> h5py.File:
+    """Return one file as h5py shows it, wherever it is and whatever container it is.
+
+    Made for ``pynwb.NWBHDF5IO(file=nwb_dask.open_h5(url), mode="r").read()``. A local HDF5 file is opened by h5py
+    alone. A remote one is a real ``h5py.File``: all of its structure is fetched in a few rounds when it is opened, and
+    values when they are sliced, many ranges at once. Other containers get objects that are instances of h5py's classes
+    and have no identifiers of libhdf5. Nothing can be written, nothing is followed out of a remote file.
+
+    Parameters
+    ----------
+    source : path or URL
+        One file; see `nwb_dask.read_table`.
+    storage_options : mapping, optional
+        Credentials, endpoints, and ``engine``: the library that fetches the bytes, as for `nwb_dask.read_table`.
+
+    Returns
+    -------
+    h5py.File
+        Open until `close`, the end of its ``with`` block, or until nothing refers to it or an object of it; closed
+        before the interpreter ends in any case. It is not pickled, and a forked process cannot use it.
+
+    Raises
+    ------
+    ValueError
+        If `source` is more than one file.
+    MalformedFileError, UnsupportedLayoutError
+        If it is no container that is read.
+    SourceUnavailableError
+        If its bytes cannot be had.
+    """
+    access = make_access(storage_options)
+    named = expand_sources(source, access)
+    if len(named) != 1:
+        raise ValueError(f"open_h5 opens one file, and {len(named)} are given, {named[0].name} the first")
+    try:
+        return _open(named[0].url, access)
+    except NWBDaskError as error:
+        raise error.at(url=named[0].name) from error.__cause__
+
+
+def _open(url: Url, access: Access) -> h5py.File:
+    cache = index_cache()
+    known = None if is_local(url) else cache.find(url)
+    store = open_store(url, access, cached=None if known is None else known.source.identity)
+    try:
+        if known is not None and store.source.identity != known.source.identity:
+            known = None
+        file = open_file(store, known)
+        if not isinstance(file, ReachingFile) or isinstance(store, Folder) or _reaches_out(file, store):
+            return _facade(store, file)
+        found = _open_hdf5(store, file.hdf5)
+        cache.keep(file.known)
+    except BaseException:
+        store.close()
+        raise
+    return found
+
+
+def _reaches_out(file: ReachingFile, store: Store) -> bool:
+    """Return whether anything of a local file is in another one, which libhdf5 would open without a question."""
+    if store.local_path is None:
+        return False
+    found = file.index("/", recursive=True)
+    links = (link for group in found.groups.values() for link in group.links.values())
+    elsewhere = (entry.layout in ("external", "virtual") for entry in found.arrays.values())
+    return any(link.filename is not None for link in links) or any(elsewhere)
+
+
+def _open_hdf5(store: Store, file: Hdf5File) -> h5py.File:
+    if store.local_path is None and store.driver is None:
+        return StreamedFile(store, file)
+    file.close()
+    store.close()
+    if store.driver is not None:
+        return h5py.File(store.driver.url, "r", driver=store.driver.name, **store.driver.keywords)
+    return h5py.File(store.local_path, "r")
+
+
+def _facade(store: Store | Folder, file: File) -> FacadeFile:
+    def close() -> None:
+        file.close()
+        store.close()
+
+    return FacadeFile(Tree(file), close)
+
+
+def open_facade(url: Url, access: Access) -> FacadeFile:
+    """Return any container through its description, without h5py reading it."""
+    store = open_store(url, access)
+    try:
+        return _facade(store, open_file(store))
+    except BaseException:
+        store.close()
+        raise

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import h5py
 
-from nwb_dask.backends import File, Hdf5File, ReachingFile, open_file
+from nwb_dask.backends import File, Hdf5File, Known, ReachingFile, open_file
 from nwb_dask.catalog import index_cache
 from nwb_dask.errors import NWBDaskError
 from nwb_dask.h5.file import FacadeFile
@@ -66,8 +66,7 @@ def _open(url: Url, access: Access) -> h5py.File:
         file = open_file(store, known)
         if not isinstance(file, ReachingFile) or isinstance(store, Folder) or _reaches_out(file, store):
             return _facade(store, file)
-        found = _open_hdf5(store, file.hdf5)
-        cache.keep(file.known)
+        found = _open_hdf5(store, file.hdf5, cache.keep)
     except BaseException:
         store.close()
         raise
@@ -84,9 +83,9 @@ def _reaches_out(file: ReachingFile, store: Store) -> bool:
     return any(link.filename is not None for link in links) or any(elsewhere)
 
 
-def _open_hdf5(store: Store, file: Hdf5File) -> h5py.File:
+def _open_hdf5(store: Store, file: Hdf5File, keep: Callable[[Known], None]) -> h5py.File:
     if store.local_path is None and store.driver is None:
-        return StreamedFile(store, file)
+        return StreamedFile(store, file, keep)
     file.close()
     store.close()
     if store.driver is not None:

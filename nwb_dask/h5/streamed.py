@@ -17,7 +17,7 @@ import numpy.typing as npt
 from h5py import h5d, h5f, h5fd, h5o, h5p, h5r
 from h5py._objects import phil
 
-from nwb_dask.backends import Hdf5File
+from nwb_dask.backends import Hdf5File, Known
 from nwb_dask.errors import PathNotFoundError, UnsupportedLayoutError, display_url
 from nwb_dask.h5.reads import Reads
 from nwb_dask.h5.selection import select
@@ -142,9 +142,11 @@ class StreamedFile(StreamedGroup, h5py.File):  # type: ignore[misc]  # h5py has 
         Closed with this.
     file : Hdf5File
         The same file; closed with this.
+    keep : callable
+        Called when it closes, with what was found out about the file.
     """
 
-    def __init__(self, store: Store, file: Hdf5File) -> None:
+    def __init__(self, store: Store, file: Hdf5File, keep: Callable[[Known], None]) -> None:
         origin = Origin(file, Tree(file, prepare=True))
         arrays = origin.tree.arrays().values()
         origin.reads.beside(origin.tree.datasets_by_group())
@@ -153,7 +155,7 @@ class StreamedFile(StreamedGroup, h5py.File):  # type: ignore[misc]  # h5py has 
         fid = _open(BlockFile(store, file.present, display_url(store.source.url)))
         h5py.File.__init__(self, fid)
         self._origin = origin
-        self._closing = weakref.finalize(self, _closer(fid, file, store))
+        self._closing = weakref.finalize(self, _closer(fid, file, store, keep))
 
     @property
     def file(self) -> StreamedFile:
@@ -172,7 +174,7 @@ def _open(blocks: BlockFile) -> h5f.FileID:
     return h5f.open(repr(blocks).encode(), h5f.ACC_RDONLY, access)
 
 
-def _closer(fid: h5f.FileID, file: Hdf5File, store: Store) -> Callable[[], None]:
+def _closer(fid: h5f.FileID, file: Hdf5File, store: Store, keep: Callable[[Known], None]) -> Callable[[], None]:
     process = os.getpid()
 
     def close() -> None:
@@ -182,9 +184,11 @@ def _closer(fid: h5f.FileID, file: Hdf5File, store: Store) -> Callable[[], None]
         with phil:
             if fid.valid:
                 # As h5py.File.close does.
-                fid._close_open_objects(h5f.OBJ_LOCAL | ~h5f.OBJ_FILE)  # noqa: SLF001
-                fid._close_open_objects(h5f.OBJ_LOCAL | h5f.OBJ_FILE)  # noqa: SLF001
+                fid._close_open_objects(h5f.OBJ_LOCAL | ~h5f.OBJ_FILE)  # noqa: SLF001  # h5py has no other way
+                fid._close_open_objects(h5f.OBJ_LOCAL | h5f.OBJ_FILE)  # noqa: SLF001  # h5py has no other way
                 fid.close()
+        # Not when it is opened: that takes as long as a round.
+        keep(file.known)
         file.close()
         store.close()
 

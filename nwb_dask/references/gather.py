@@ -100,7 +100,9 @@ def gather(file: File, group: str | None, rules: Rules, *, file_bytes: int | Non
     chosen = {path: choose(entry, rules) for path, entry in index.arrays.items()}
     entries = {form: [index.arrays[path] for path, one in chosen.items() if one.form == form] for form in _FORMS}
     left_out = [LeftOut(path, "Zarr has another meaning for its name") for path in unnamed]
-    left_out += [LeftOut(path, reason, is_unread=True) for path, reason in index.problems.items()]
+    # A link that leads nowhere is written as it is, where links are.
+    links = {join(path, name) for path, group in index.groups.items() for name in group.links if rules.has_objects}
+    left_out += [LeftOut(path, why, is_unread=True) for path, why in index.problems.items() if path not in links]
     arrays: dict[str, ZarrArray] = {}
     for entry, found in zip(entries["refer"], file.locate(entries["refer"]), strict=True):
         array = _referred(entry, chosen[entry.path], found, rules)

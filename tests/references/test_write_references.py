@@ -182,6 +182,29 @@ def test_text_references_links_and_attributes_are_said_as_lindi_does(session: Pa
     assert decoded(refs, "session_description").dtype.kind == "U"
 
 
+def test_links_of_every_kind_lead_where_they_did(tmp_path: Path) -> None:
+    path = tmp_path / "links.h5"
+    with h5py.File(path, "w") as file:
+        file["a/b/x"] = np.arange(5)
+        file["c"] = file["a/b"]
+        file["a/b/up"] = file["a"]
+        file["a/soft"] = h5py.SoftLink("b/x")
+        file["nowhere"] = h5py.SoftLink("/nothing")
+        file["elsewhere"] = h5py.ExternalLink("other.h5", "/x")
+    done = write_references(path, tmp_path / "links.lindi.json")
+    refs = load(tmp_path / "links.lindi.json")
+    found = {
+        key: one["_SOFT_LINK"]["path"] for key, one in refs.items() if isinstance(one, dict) and "_SOFT_LINK" in one
+    }
+    assert found == {
+        "a/b/up/.zattrs": "/a",
+        "a/soft/.zattrs": "/a/b/x",
+        "c/.zattrs": "/a/b",
+        "nowhere/.zattrs": "/nothing",
+    }
+    assert [one.path for one in done.files[0].left_out] == ["/elsewhere"]
+
+
 def test_the_same_file_gives_the_same_bytes(session: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_references(session, tmp_path / f"{name}.lindi.json")

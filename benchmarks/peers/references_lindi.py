@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import lindi  # type: ignore[import-not-found]  # in its own environment only
+import lindi  # in its own environment only
 
 from benchmarks.peers.references_contest import serve
 

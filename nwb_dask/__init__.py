@@ -18,6 +18,7 @@
 `open_h5`              one file as an ``h5py.File``, wherever it is and whatever container it is, for pynwb
 `open_nwb`             look around in one file: ``session.units``, ``session.subject.age``; reads no data until asked
 `convert`              every table of many files as Parquet, Arrow, CSV, JSON Lines, Delta or Excel; series as Zarr
+`amend`                a file opened for additions, which go to a LINDI file beside references to it; for pynwb too
 `write_references`     where the data of files are, as LINDI, kerchunk or icechunk, for the tools that open these
 `analysis`             spikes in bins, around events and per condition, over many sessions
 `plot`                 pictures of spikes and series on matplotlib
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from nwb_dask.adapters.sql import sql_context as sql_context
     from nwb_dask.adapters.xarray_backend import open_sessions as open_sessions
     from nwb_dask.adapters.xarray_backend import open_timeseries as open_timeseries
+    from nwb_dask.amending import amend as amend
     from nwb_dask.conversion import convert as convert
     from nwb_dask.dataframe import read_nwb as read_nwb
     from nwb_dask.errors import FormatError as FormatError
@@ -93,6 +95,7 @@ _HOMES = {
     "open_timeseries": "nwb_dask.adapters.xarray_backend",
     "open_sessions": "nwb_dask.adapters.xarray_backend",
     "convert": "nwb_dask.conversion",
+    "amend": "nwb_dask.amending",
     "write_references": "nwb_dask.references",
     "analysis": "nwb_dask",
     "plot": "nwb_dask",

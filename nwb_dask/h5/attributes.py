@@ -53,17 +53,17 @@ class Attributes(h5py.AttributeManager):  # type: ignore[misc]  # h5py has no ty
         """Refuse: there is no attribute of libhdf5 behind this."""
         raise UnsupportedLayoutError(f"attribute {name!r} of {self._where} has no low-level identifier")
 
-    def __setitem__(self, name: str, value: object) -> NoReturn:
+    def __setitem__(self, name: str, value: object) -> None:
         raise self._read_only()
 
-    def __delitem__(self, name: str) -> NoReturn:
+    def __delitem__(self, name: str) -> None:
         raise self._read_only()
 
-    def create(self, name: str, data: object, shape: object = None, dtype: object = None) -> NoReturn:  # as h5py has it
+    def create(self, name: str, data: object, shape: object = None, dtype: object = None) -> None:  # as h5py has it
         """Refuse: the file is open for reading."""
         raise self._read_only()
 
-    def modify(self, name: str, value: object) -> NoReturn:  # as h5py has it
+    def modify(self, name: str, value: object) -> None:  # as h5py has it
         """Refuse: the file is open for reading."""
         raise self._read_only()
 

@@ -166,14 +166,14 @@ class FacadeDataset(FacadeObject, h5py.Dataset):  # type: ignore[misc]  # h5py h
     def flush(self) -> None:
         """Do nothing: nothing is written."""
 
-    def __setitem__(self, args: object, val: object) -> NoReturn:
+    def __setitem__(self, args: object, val: object) -> None:
         raise self._read_only()
 
-    def resize(self, size: object, axis: object = None) -> NoReturn:
+    def resize(self, size: object, axis: object = None) -> None:
         """Refuse: the file is open for reading."""
         raise self._read_only()
 
-    def write_direct(self, source: object, source_sel: object = None, dest_sel: object = None) -> NoReturn:
+    def write_direct(self, source: object, source_sel: object = None, dest_sel: object = None) -> None:
         """Refuse: the file is open for reading."""
         raise self._read_only()
 

@@ -165,11 +165,11 @@ class FacadeGroup(FacadeObject, h5py.Group):  # type: ignore[misc]  # h5py has n
             return "<Closed group>"
         return f"<group {self.name!r} ({len(self)} members)>"
 
-    def create_group(self, name: object, *_args: object, **_kwargs: object) -> NoReturn:
+    def create_group(self, name: object, *_args: object, **_kwargs: object) -> Any:
         """Refuse: the file is open for reading."""
         raise self._read_only()
 
-    def create_dataset(self, name: object, *_args: object, **_kwargs: object) -> NoReturn:
+    def create_dataset(self, name: object, *_args: object, **_kwargs: object) -> Any:
         """Refuse: the file is open for reading."""
         raise self._read_only()
 
@@ -191,10 +191,10 @@ class FacadeGroup(FacadeObject, h5py.Group):  # type: ignore[misc]  # h5py has n
             raise self._read_only() if found is None else TypeError(f"Incompatible object at {name!r}")
         return found
 
-    def __setitem__(self, name: object, obj: object) -> NoReturn:
+    def __setitem__(self, name: object, obj: object) -> None:
         raise self._read_only()
 
-    def __delitem__(self, name: object) -> NoReturn:
+    def __delitem__(self, name: object) -> None:
         raise self._read_only()
 
     def copy(self, source: object, dest: object, *_args: object, **_kwargs: object) -> NoReturn:

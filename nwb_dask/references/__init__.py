@@ -18,7 +18,17 @@ icechunk_store  icechunk
 
 from __future__ import annotations
 
+from nwb_dask.references.addresses import stated_url
 from nwb_dask.references.report import LeftOut, ReferenceFile, WrittenReferences
-from nwb_dask.references.write import MAX_CHUNKS, Format, write_references
+from nwb_dask.references.write import MAX_CHUNKS, Format, lindi_references, write_references
 
-__all__ = ["MAX_CHUNKS", "Format", "LeftOut", "ReferenceFile", "WrittenReferences", "write_references"]
+__all__ = [
+    "MAX_CHUNKS",
+    "Format",
+    "LeftOut",
+    "ReferenceFile",
+    "WrittenReferences",
+    "lindi_references",
+    "stated_url",
+    "write_references",
+]

@@ -154,6 +154,24 @@ def write_references(
     return WrittenReferences(format, tuple(one for _, one in found), skipped)
 
 
+def lindi_references(file: File, source: Url, url: str | None = None) -> tuple[bytes, tuple[LeftOut, ...]]:
+    """Return the LINDI document of an open HDF5 file, and what has no place in it.
+
+    Parameters
+    ----------
+    file : File
+        Open.
+    source : Url
+        Where it is.
+    url : str, optional
+        What is written for it; see `write_references`.
+    """
+    stated = stated_url(source, url, format_="lindi")
+    contents = gather(file, None, _LINDI, file_bytes=None)
+    text, left_out = lindi_document(contents, {file.source.url: stated, source: stated})
+    return text, tuple(sorted((*contents.left_out, *left_out), key=lambda one: one.path))
+
+
 def _in_folder(named: tuple[Named, ...], folder: Path, format_: Format) -> dict[Url, Path]:
     """Return an output in a folder for each file; files of one name are told apart by a digest of what they are."""
     if folder.exists() and not folder.is_dir():

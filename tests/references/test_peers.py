@@ -52,7 +52,7 @@ def written(format_: Format, folder: Path, group: str | None = None) -> list[lis
     for number, file in enumerate(FILES):
         if group is not None:
             with h5py.File(file) as right:
-                if group not in right:
+                if not isinstance(right.get(group), h5py.Group):
                     continue
         out = folder / f"{number}{'.json' if format_ in ('lindi', 'kerchunk-json') else ''}"
         write_references(file, out, format=format_, group=group)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def written(format_: Format, folder: Path, group: str | None = None) -> list[lis
     for number, file in enumerate(FILES):
         if group is not None:
             with h5py.File(file) as right:
-                if group not in right:
+                if not isinstance(right.get(group), h5py.Group):
                     continue
         out = folder / f"{number}{'.json' if format_ in ('lindi', 'kerchunk-json') else ''}"
         write_references(file, out, format=format_, group=group)
@@ -80,10 +81,17 @@ def test_numbers_of_every_real_file_are_equal(peer: str, format_: Format, tmp_pa
     assert not [(one["file"], one["differences"]) for one in found if one["differences"]]
 
 
-@pytest.mark.parametrize("peer", ["with_xarray", "with_virtualizarr"])
+_VIRTUALIZARR = pytest.param(
+    "with_virtualizarr",
+    # https://github.com/zarr-developers/VirtualiZarr/issues/489
+    marks=pytest.mark.skipif(sys.version_info < (3, 12), reason="VirtualiZarr for Python 3.11 reads no inlined data"),
+)
+
+
+@pytest.mark.parametrize("peer", ["with_xarray", _VIRTUALIZARR])
 @pytest.mark.parametrize("format_", ["kerchunk-json", "kerchunk-parquet"])
 @pytest.mark.parametrize("group", ["/units", "/intervals/trials", "/general/extracellular_ephys/electrodes"])
 def test_a_group_of_every_real_file_is_equal(peer: str, format_: Format, group: str, tmp_path: Path) -> None:
     found = ask(peer, "references", written(format_, tmp_path, group), tmp_path / "answer")
-    assert len(found) > 10
+    assert len(found) > 5
     assert not [(one["file"], one["differences"]) for one in found if one["differences"]]

@@ -38,6 +38,14 @@ class GuardedGroup(_Guarded, h5py.Group):  # type: ignore[misc]  # h5py has no t
         found = super().__getitem__(name)
         if isinstance(name, h5py.Reference):
             self.file.check_linked(found)
+        return self._guarded(found)
+
+    def get(self, name: Any, default: Any = None, getclass: bool = False, getlink: bool = False, **more: Any) -> Any:
+        """Return a member, its class, or the link that leads to it; see ``h5py.Group.get``."""
+        found = super().get(name, default, getclass=getclass, getlink=getlink, **more)
+        return found if found is default else self._guarded(found)
+
+    def _guarded(self, found: Any) -> Any:
         if isinstance(found, h5py.Dataset):
             return GuardedDataset(found.id, self.file)
         return GuardedGroup(found.id, self.file) if isinstance(found, h5py.Group) else found

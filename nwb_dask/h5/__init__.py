@@ -1,13 +1,14 @@
 """Files as h5py shows them, on the project's own storage: for pynwb, and for all that is written for h5py.
 
 ========== ====================================================================================
-opening    `open_h5`: which of the two below a file becomes
+opening    `open_h5`: which of those below a file becomes
 tree       objects of a container by path, links followed
 selection  pure: what ``dataset[...]`` means
 types      element types as h5py's dtypes
 values     values as h5py gives them
 references what stands for h5py's references
 objects    what groups and datasets have in common
+guarded    HDF5 files that libhdf5 opens by their path: no reference leads out of what was checked
 streamed   remote HDF5 files: a real ``h5py.File`` over a store; `reads` looks ahead
 waiting    waiting for other threads while h5py's lock is held
 ids        what stands for h5py's low-level identifiers

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 
 import h5py
 
-from nwb_dask.backends import File, Hdf5File, Known, ReachingFile, open_file
+from nwb_dask.backends import File, Known, ReachingFile, open_file
 from nwb_dask.catalog import index_cache
 from nwb_dask.errors import NWBDaskError
 from nwb_dask.h5.file import FacadeFile
+from nwb_dask.h5.guarded import GuardedFile
 from nwb_dask.h5.streamed import StreamedFile
 from nwb_dask.h5.tree import Tree
 from nwb_dask.index import Url
@@ -21,8 +22,9 @@ def open_h5(source: object, *, storage_options: Mapping[str, object] | None = No
 
     Made for ``pynwb.NWBHDF5IO(file=nwb_dask.open_h5(url), mode="r").read()``. A local HDF5 file is opened by h5py
     alone. A remote one is a real ``h5py.File``: all of its structure is fetched in a few rounds when it is opened, and
-    values when they are sliced, many ranges at once. Other containers get objects that are instances of h5py's classes
-    and have no identifiers of libhdf5. Nothing can be written, nothing is followed out of a remote file.
+    values when they are sliced, many ranges at once. Other containers, and HDF5 files that lead to other files, get
+    objects that are instances of h5py's classes and have no identifiers of libhdf5. Nothing can be written, nothing is
+    followed out of a remote file.
 
     Parameters
     ----------
@@ -63,49 +65,48 @@ def _open(url: Url, access: Access) -> h5py.File:
     try:
         if known is not None and store.source.identity != known.source.identity:
             known = None
-        file = open_file(store, known)
-        if not isinstance(file, ReachingFile) or isinstance(store, Folder) or _reaches_out(file, store):
-            return _facade(store, file)
-        found = _open_hdf5(store, file.hdf5, cache.keep)
+        found = _shown(store, open_file(store, known), cache.keep)
     except BaseException:
         store.close()
         raise
     return found
 
 
-def _reaches_out(file: ReachingFile, store: Store) -> bool:
-    """Return whether anything of a local file is in another one, which libhdf5 would open without a question."""
-    if store.local_path is None:
-        return False
-    found = file.index("/", recursive=True)
-    links = (link for group in found.groups.values() for link in group.links.values())
-    elsewhere = (entry.layout in ("external", "virtual") for entry in found.arrays.values())
-    return any(link.filename is not None for link in links) or any(elsewhere)
-
-
-def _open_hdf5(store: Store, file: Hdf5File, keep: Callable[[Known], None]) -> h5py.File:
+def _shown(store: Store | Folder, file: File, keep: Callable[[Known], None]) -> h5py.File:
+    """Return a file as h5py shows it: by libhdf5 only what that finds nothing in which it would open another file."""
+    if not isinstance(file, ReachingFile) or isinstance(store, Folder):
+        return _facade(store, file, Tree(file))
     if store.local_path is None and store.driver is None:
-        return StreamedFile(store, file, keep)
+        tree = Tree(file, prepare=True)
+        # Over a store, libhdf5 has no way to other files but this.
+        if tree.has_data_in({"external"}):
+            return _facade(store, file, tree)
+        return StreamedFile(store, file.hdf5, tree, keep)
+    tree = Tree(file)
+    if tree.reaches_out:
+        return _facade(store, file, tree)
     file.close()
     store.close()
     if store.driver is not None:
-        return h5py.File(store.driver.url, "r", driver=store.driver.name, **store.driver.keywords)
-    return h5py.File(store.local_path, "r")
+        return GuardedFile(store.driver.url, driver=store.driver.name, **store.driver.keywords)
+    assert store.local_path is not None  # noqa: S101  # told apart before
+    return GuardedFile(store.local_path)
 
 
-def _facade(store: Store | Folder, file: File) -> FacadeFile:
+def _facade(store: Store | Folder, file: File, tree: Tree) -> FacadeFile:
     def close() -> None:
         file.close()
         store.close()
 
-    return FacadeFile(Tree(file), close)
+    return FacadeFile(tree, close)
 
 
 def open_facade(url: Url, access: Access) -> FacadeFile:
     """Return any container through its description, without h5py reading it."""
     store = open_store(url, access)
     try:
-        return _facade(store, open_file(store))
+        file = open_file(store)
+        return _facade(store, file, Tree(file))
     except BaseException:
         store.close()
         raise

@@ -142,12 +142,14 @@ class StreamedFile(StreamedGroup, h5py.File):  # type: ignore[misc]  # h5py has 
         Closed with this.
     file : Hdf5File
         The same file; closed with this.
+    tree : Tree
+        What is in it: no data in other files.
     keep : callable
         Called when it closes, with what was found out about the file.
     """
 
-    def __init__(self, store: Store, file: Hdf5File, keep: Callable[[Known], None]) -> None:
-        origin = Origin(file, Tree(file, prepare=True))
+    def __init__(self, store: Store, file: Hdf5File, tree: Tree, keep: Callable[[Known], None]) -> None:
+        origin = Origin(file, tree)
         arrays = origin.tree.arrays().values()
         origin.reads.beside(origin.tree.datasets_by_group())
         origin.reads.first_rows([one for one in arrays if one.element.kind == "string" and one.shape and one.shape[0]])
@@ -204,6 +206,7 @@ class StreamedDataset(_Streamed, h5py.Dataset):  # type: ignore[misc]  # h5py ha
         self._origin = origin
         self._entry = origin.entry(did)
         self._type: np.dtype[Any] | None = None
+        self._refuse_outside()
 
     def __getitem__(self, args: object, new_dtype: np.dtype[np.generic] | None = None) -> Any:
         """Read what is selected; see ``h5py.Dataset``."""
@@ -213,7 +216,6 @@ class StreamedDataset(_Streamed, h5py.Dataset):  # type: ignore[misc]  # h5py ha
                 return quick
         given = args if isinstance(args, tuple) else (args,)
         entry = self._entry
-        self._refuse_outside()
         if entry is None or not _is_own(entry.element) or entry.shape is None or not _is_plain(given):
             return super().__getitem__(args, new_dtype)
         if not self.id.valid:

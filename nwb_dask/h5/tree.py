@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from nwb_dask.backends import File
+from nwb_dask.backends import NAMED_TYPE, File
 from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError, UnsupportedLayoutError
 from nwb_dask.index import ArrayEntry, GroupEntry, join
 
@@ -69,6 +69,20 @@ class Tree:
     def has_external_links(self) -> bool:
         """Return whether some group has a link into another file."""
         return any(link.filename is not None for group in self._groups.values() for link in group.links.values())
+
+    @property
+    def reaches_out(self) -> bool:
+        """Whether anything is, or may be, in other files; of an object that cannot be described nobody knows."""
+        links = {join(group.path, name) for group in self._groups.values() for name in group.links}
+        known = {*links, *self._arrays}
+        is_unclear = any(
+            "@" not in path and path not in known and reason != NAMED_TYPE for path, reason in self._problems.items()
+        )
+        return is_unclear or self.has_external_links() or self.has_data_in({"external", "virtual"})
+
+    def has_data_in(self, layouts: Container[str]) -> bool:
+        """Return whether some dataset is stored so; see `ArrayEntry.layout`."""
+        return any(entry.layout in layouts for entry in self._arrays.values())
 
     def check_inside(self, path: str, start: str = "/") -> None:
         """Raise `PathNotFoundError` if a path leads into another file; see `find`."""

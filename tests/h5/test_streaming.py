@@ -14,6 +14,7 @@ import pytest
 
 import nwb_dask
 from nwb_dask.errors import SourceUnavailableError
+from nwb_dask.h5.guarded import GuardedFile
 from nwb_dask.h5.streamed import StreamedFile
 from nwb_dask.testing import RangeServer
 from tests.h5.same import differences
@@ -54,12 +55,12 @@ def test_a_local_file_is_opened_by_h5py_alone(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "plain.h5", "w") as file:
         file["soft"] = h5py.SoftLink("/absent")
     with nwb_dask.open_h5(tmp_path / "plain.h5") as file:
-        assert type(file) is h5py.File
+        assert type(file) is GuardedFile
 
 
 def test_libhdf5_never_follows_a_link_out_of_a_local_file(path: Path) -> None:
     with nwb_dask.open_h5(path) as file:
-        assert type(file) is not h5py.File
+        assert type(file) is not GuardedFile
         assert file["soft"].shape == (8000,)
         with pytest.raises(KeyError, match=r"session\.h5"):
             file["elsewhere"]

@@ -16,7 +16,7 @@ from nwb_dask.backends.hdf5.boundary import H5PY_ERRORS
 from nwb_dask.backends.hdf5.links import Member, find_object, list_members, read_link, stored_path, text
 from nwb_dask.backends.hdf5.references import ReferencePaths
 from nwb_dask.backends.hdf5.spans import n_chunks
-from nwb_dask.backends.hdf5.types import StoredType, stored_type
+from nwb_dask.backends.hdf5.types import NAMED_TYPE, StoredType, stored_type
 from nwb_dask.backends.hdf5.virtual import require_fixed_extent
 from nwb_dask.backends.protocol import ByteSource
 from nwb_dask.errors import NWBDaskError, UnsupportedLayoutError
@@ -191,7 +191,7 @@ class Indexer:
         else:
             return None
         if not isinstance(oid, (h5d.DatasetID, h5g.GroupID)):
-            raise UnsupportedLayoutError("it is a named datatype, which holds no data")
+            raise UnsupportedLayoutError(NAMED_TYPE)
         return oid
 
     def _choose(self, group: _Group, names: set[bytes]) -> set[bytes]:

@@ -62,8 +62,29 @@ def test_a_local_document_names_files_of_its_folder_only(tmp_path: Path, url: st
     (tmp_path / "up.bin").write_bytes(BLOB)
     (folder / "link.bin").symlink_to(tmp_path / "up.bin")
     (folder / "out").symlink_to(tmp_path)
-    with pytest.raises(SourceAccessError, match=r"not in the folder of the document or below; name the place yourself"):
+    with pytest.raises(
+        SourceAccessError,
+        match=r"not in the folder of the document or below; allow_external=.*; name the place yourself",
+    ):
         policy_of(str(folder / "a.lindi.json")).place(url)
+
+
+def test_a_local_document_names_files_of_folders_that_are_allowed(tmp_path: Path) -> None:
+    for name in ("docs", "raw", "raw-not"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.bin").write_bytes(BLOB)
+    (tmp_path / "raw" / "link.bin").symlink_to(tmp_path / "raw-not" / "x.bin")
+    (tmp_path / "also").symlink_to(tmp_path / "raw")
+    for folder in ("raw", "also"):
+        with options(allow_external=[tmp_path / folder]):
+            policy = policy_of(str(tmp_path / "docs" / "a.lindi.json"))
+            assert policy.place(f"{tmp_path}/raw/x.bin").url == f"{tmp_path}/raw/x.bin"
+            assert policy.place("../also/x.bin").url == f"{tmp_path}/also/x.bin"
+            for url in (f"{tmp_path}/raw-not/x.bin", "../raw/../raw-not/x.bin", "../raw/link.bin", "../x.bin"):
+                with pytest.raises(SourceAccessError, match=r"allow_external=\['[^']*'\] allows for it"):
+                    policy.place(url)
+            with pytest.raises(SourceAccessError, match="of this machine"):
+                policy_of(REMOTE).place(f"{tmp_path}/raw/x.bin")
 
 
 @pytest.mark.parametrize("is_folder", [False, True])

@@ -77,6 +77,8 @@ def _shown(store: Store | Folder, file: File, keep: Callable[[Known], None]) -> 
     if not isinstance(file, ReachingFile) or isinstance(store, Folder):
         return _facade(store, file, Tree(file))
     if store.local_path is None and store.driver is None:
+        if file.hdf5.known.structure:
+            file.hdf5.fetch_structure()
         tree = Tree(file, prepare=True)
         # Over a store, libhdf5 has no way to other files but this.
         if tree.has_data_in({"external"}):

@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, KeysView
+from collections.abc import Callable, KeysView, Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 import h5py
 import numpy as np
 import numpy.typing as npt
-from h5py import h5d, h5f, h5fd, h5o, h5p, h5r
+from h5py import h5d, h5f, h5fd, h5g, h5o, h5p, h5r
 from h5py._objects import phil
 
 from nwb_dask.backends import Hdf5File, Known
 from nwb_dask.errors import PathNotFoundError, UnsupportedLayoutError, display_url
 from nwb_dask.h5.reads import Reads
 from nwb_dask.h5.selection import select
+from nwb_dask.h5.streamed_attributes import StreamedAttributes
 from nwb_dask.h5.tree import Tree
 from nwb_dask.h5.values import some_fields, stored_values
 from nwb_dask.h5.views import Items, Values
-from nwb_dask.index import ArrayEntry, ElementType
+from nwb_dask.index import ArrayEntry, AttributeValue, ElementType
 from nwb_dask.storage import BlockFile, Store
 
 _OWN = frozenset({"int", "uint", "float", "complex", "bool", "enum", "string", "reference", "array"})
+_NOTHING: Mapping[str, AttributeValue] = MappingProxyType({})
 
 
 class Origin:
@@ -47,18 +50,25 @@ class Origin:
         self.reads = Reads(file)
         arrays = tree.arrays()
         paths = file.addresses()
+        groups = tree.groups()
         self._entries = {address: arrays[path] for address, path in paths.items() if path in arrays}
+        self._groups = {address: groups[path].attributes for address, path in paths.items() if path in groups}
+        self._groups[file.known.root] = groups["/"].attributes
         self._has_external = tree.has_external_links()
 
     def entry(self, did: h5d.DatasetID) -> ArrayEntry | None:
         """Return the description of an open dataset, if the own parser has one."""
         return self._entries.get(h5o.get_info(did).addr)
 
-    def check_link(self, name: object, start: str) -> None:
-        """Raise `PathNotFoundError` if a path leads into another file, which libhdf5 would open."""
+    def attributes(self, gid: h5g.GroupID) -> Mapping[str, AttributeValue]:
+        """Return the attributes of an open group, as far as the own parser has them."""
+        return self._groups.get(h5o.get_info(gid).addr, _NOTHING)
+
+    def check_link(self, name: object, start: h5py.Group) -> None:
+        """Raise `PathNotFoundError` if a path from a group leads into another file, which libhdf5 would open."""
         if self._has_external and isinstance(name, (str, bytes)):
             path = name.decode() if isinstance(name, bytes) else name
-            self.tree.check_inside(path, start)
+            self.tree.check_inside(path, start.name)
 
 
 class _Streamed:
@@ -102,16 +112,21 @@ class StreamedGroup(_Streamed, h5py.Group):  # type: ignore[misc]  # h5py has no
         self._file = file
         self._origin = origin
 
+    @property
+    def attrs(self) -> StreamedAttributes:
+        """Its attributes."""
+        return StreamedAttributes(self, self._origin.attributes(self.id))
+
     def __getitem__(self, name: object) -> Any:
         """Return a member by name or path, or what a reference points to."""
-        self._origin.check_link(name, self.name)
+        self._origin.check_link(name, self)
         return self._dressed(super().__getitem__(name))
 
     def get(self, name: Any, default: Any = None, getclass: bool = False, getlink: bool = False, **more: Any) -> Any:
         """Return a member, its class, or the link that leads to it; see ``h5py.Group.get``."""
         if not getlink:
             try:
-                self._origin.check_link(name, self.name)
+                self._origin.check_link(name, self)
             except PathNotFoundError:
                 return default
         found = super().get(name, default, getclass=getclass, getlink=getlink, **more)
@@ -149,11 +164,14 @@ class StreamedFile(StreamedGroup, h5py.File):  # type: ignore[misc]  # h5py has 
     """
 
     def __init__(self, store: Store, file: Hdf5File, tree: Tree, keep: Callable[[Known], None]) -> None:
+        is_new = not file.known.structure
         origin = Origin(file, tree)
         arrays = origin.tree.arrays().values()
         origin.reads.beside(origin.tree.datasets_by_group())
         origin.reads.first_rows([one for one in arrays if one.element.kind == "string" and one.shape and one.shape[0]])
-        file.fetch_structure()
+        if is_new:
+            file.fetch_structure()
+            file.keep_structure()
         fid = _open(BlockFile(store, file.present, display_url(store.source.url)))
         h5py.File.__init__(self, fid)
         self._origin = origin
@@ -207,6 +225,11 @@ class StreamedDataset(_Streamed, h5py.Dataset):  # type: ignore[misc]  # h5py ha
         self._entry = origin.entry(did)
         self._type: np.dtype[Any] | None = None
         self._refuse_outside()
+
+    @property
+    def attrs(self) -> StreamedAttributes:
+        """Its attributes."""
+        return StreamedAttributes(self, _NOTHING if self._entry is None else self._entry.attributes)
 
     def __getitem__(self, args: object, new_dtype: np.dtype[np.generic] | None = None) -> Any:
         """Read what is selected; see ``h5py.Dataset``."""

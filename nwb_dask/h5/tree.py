@@ -58,6 +58,10 @@ class Tree:
         """Return the datasets that are described, by path."""
         return self._arrays
 
+    def groups(self) -> Mapping[str, GroupEntry]:
+        """Return the groups that are described, by path."""
+        return self._groups
+
     def datasets_by_group(self) -> dict[str, list[ArrayEntry]]:
         """Return the datasets that are described, by the path of their group."""
         found: dict[str, list[ArrayEntry]] = {}

@@ -43,7 +43,8 @@ class BlockFile(io.RawIOBase):
     """Read-only file object over a store that reads whole blocks and keeps some.
 
     Blocks have 64 KiB; a reader that goes forward gets twice as many each time, up to 4 MiB. At most 64 MiB are
-    kept, plus the head and the tail of the file, which are fetched together when the object is made.
+    kept, plus the head and the tail of the file, which are fetched together when the object is made, unless someone
+    else has what will be asked for (`present`).
 
     `read_at` may be called from several threads; the position of `seek` and `readinto` is one for all. Neither
     waits for another thread nor takes a lock: h5py calls them with its global lock held, and any Python thread that
@@ -70,9 +71,11 @@ class BlockFile(io.RawIOBase):
         self._next = 0
         self._run = 1
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        head, tail = min(END_BYTES, self.size), max(self.size - END_BYTES, 0)
-        ends = store.read([(0, head), (tail, self.size)])
-        self._ends = ((0, bytes(ends[0])), (tail, bytes(ends[1])))
+        self._ends: tuple[tuple[int, bytes], ...] = ()
+        if present is None:
+            head, tail = min(END_BYTES, self.size), max(self.size - END_BYTES, 0)
+            ends = store.read([(0, head), (tail, self.size)])
+            self._ends = ((0, bytes(ends[0])), (tail, bytes(ends[1])))
 
     def readable(self) -> bool:
         """Return True."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import pickle
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import numpy as np
 import pytest
 
 import nwb_dask
+from nwb_dask.catalog import index_cache
 from nwb_dask.errors import SourceUnavailableError
 from nwb_dask.h5.guarded import GuardedFile
 from nwb_dask.h5.streamed import StreamedFile
+from nwb_dask.index import Url
 from nwb_dask.testing import RangeServer
 from tests.h5.same import differences
 
@@ -64,6 +67,45 @@ def test_libhdf5_never_follows_a_link_out_of_a_local_file(path: Path) -> None:
         assert file["soft"].shape == (8000,)
         with pytest.raises(KeyError, match=r"session\.h5"):
             file["elsewhere"]
+
+
+def look_at_all(url: str) -> None:
+    with nwb_dask.open_h5(url) as file:
+        file.visititems(lambda _, one: dict(one.attrs))
+
+
+def test_a_file_that_was_described_before_is_opened_in_few_rounds(url: str) -> None:
+    look_at_all(url)
+    with nwb_dask.trace() as trace:
+        look_at_all(url)
+    # Whether it is the same version, its structure, the first row of its text.
+    assert trace.rounds == 3
+    index_cache().forget(Url(url))
+    with nwb_dask.trace() as trace:
+        look_at_all(url)
+    assert trace.rounds > 3
+
+
+def test_a_second_run_with_the_chunk_cache_asks_nothing(server: RangeServer, url: str, path: Path) -> None:
+    with nwb_dask.options(chunk_cache="on", chunk_cache_max_age=math.inf), h5py.File(path) as expected:
+        for is_second in (False, True):
+            server.reset()
+            look_at_all(url)
+            with nwb_dask.open_h5(url) as file:
+                np.testing.assert_array_equal(file["series"][100:9000], expected["series"][100:9000])
+            assert (server.n_requests == 0) == is_second
+
+
+@pytest.mark.parametrize("text", ["plain", np.bytes_("fixed"), "", "µm"])
+def test_text_attributes_are_of_the_type_that_h5py_gives(text: str | bytes, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "texts.h5", "w") as file:
+        file.attrs["one"] = text
+        file.create_dataset("a", data=[1.0]).attrs["two"] = text
+        file.create_group("g").attrs["three"] = [text, text] if isinstance(text, str) else np.array([text, text])
+    with RangeServer(tmp_path) as server, nwb_dask.open_h5(server.url("texts.h5")) as file:
+        for one, name in ((file, "one"), (file["a"], "two")):
+            assert (type(one.attrs[name]), one.attrs[name]) == (type(text), text)
+        assert file["g"].attrs["three"].tolist() == [text, text]
 
 
 def test_a_slice_over_many_chunks_takes_one_round(url: str) -> None:

@@ -201,6 +201,9 @@ class RemoteFolder:
         pin = Pin(unless=known.identity.value) if known is not None and is_etag else Pin()
         wanted = None if known is None or is_etag else (0, 1)
         outcome = send(engine, wanted, pin, name=self._name, seconds=self._seconds)
+        if isinstance(outcome, Failure) and outcome.reason == "whole":
+            # The server does not know ranges.
+            outcome = send(engine, None, pin, name=self._name, seconds=self._seconds)
         if isinstance(outcome, Answer) and outcome.content_type.startswith("text/html"):
             # What some servers send for whatever is not there.
             return Failure("status", 404)

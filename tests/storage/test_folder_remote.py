@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TypeAlias
 
@@ -306,3 +309,25 @@ def test_a_source_pickles_and_its_folder_reads_in_another_process(server: RangeS
     with open_store(source.url, make_access(None), source.identity) as folder:
         assert isinstance(folder, Folder)
         assert folder.read_keys([("x/0", None)])[0] is not None
+
+
+class SilentHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_server_without_ranges_proves_versions_and_sends_whole_values(path: Path) -> None:
+    handler = partial(SilentHandler, directory=str(path.parent.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as plain:
+        thread = threading.Thread(target=plain.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            url = Url(f"http://127.0.0.1:{plain.server_address[1]}/{NAME}")
+            version = open_store(url, make_access({})).source.identity
+            assert open_store(url, make_access({}), cached=version).is_unchanged
+            with open_store(url, make_access({}), version) as folder:
+                assert isinstance(folder, Folder)
+                assert read(folder, ("x/big", (100, 200)), ("x/big", 16)) == [BIG[100:200], BIG[-16:]]
+        finally:
+            plain.shutdown()
+            thread.join()

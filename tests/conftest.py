@@ -11,6 +11,7 @@ from hypothesis import settings
 from nwb_dask.storage.engines import http
 from tests.backends import summary as backends_summary
 from tests.parity import summary as parity_summary
+from tests.references import summary as references_summary
 
 CACHE_DIR = "NWB_DASK_CACHE_DIR"
 
@@ -38,8 +39,9 @@ def _no_server_is_known_to_redirect(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what was compared with h5py and pynwb, and what was left out."""
+    """Print what was compared with h5py, pynwb and others, and what was left out."""
     parity_summary.pytest_terminal_summary(terminalreporter)
     parity_summary.series_summary(terminalreporter)
     parity_summary.query_summary(terminalreporter)
     backends_summary.pytest_terminal_summary(terminalreporter)
+    references_summary.pytest_terminal_summary(terminalreporter)

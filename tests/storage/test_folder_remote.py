@@ -277,6 +277,18 @@ def test_a_server_without_ranges_sends_values_whole(name: str, fault: Fault, ser
         assert read(folder, ("x/big", (5, 9)), ("x/big", 3)) == [BIG[5:9], BIG[-3:]]
 
 
+def test_a_version_is_asked_for_where_the_server_has_neither_etags_nor_ranges(tmp_path: Path, path: Path) -> None:
+    with RangeServer(tmp_path, etag="none") as server:
+        server.inject(f"{NAME}/.zmetadata", "ignore-range")
+        with BY_HTTP(server) as folder:
+            version = folder.source.identity
+        assert version.kind == "mtime"
+        with BY_HTTP(server, version) as folder:
+            assert bytes(folder.read_keys([("x/0", None)])[0] or b"") == contents(path, "x/0")
+        with BY_HTTP(server, cached=version) as folder:
+            assert folder.is_unchanged
+
+
 def test_a_value_replaced_between_its_parts_is_noticed(server: RangeServer) -> None:
     with BY_HTTP(server, requests_per_host=1) as folder:
         server.swap(f"{NAME}/x/big", BIG[::-1], after=1)

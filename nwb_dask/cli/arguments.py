@@ -179,8 +179,8 @@ def output_options_with(others: Mapping[str, str], help_: str) -> Callable[[_Com
             ends = [name for name, end in others.items() if out is not None and out.name.endswith(end)]
             other = format_ if format_ in others else next(iter(ends), None) if format_ is None else None
             if other is not None:
-                if out is None:
-                    raise click.UsageError(f"--format {other} is written to a file or folder; give -o")
+                if out is None or str(out) == "-":
+                    raise click.UsageError(f"--format {other} is written to a file or folder; give -o its name")
                 return command(output=OutputOptions("table", out, force, max_rows), other=other, **rest)
             chosen = next((one for one in FORMATS if one == format_), None)
             output = OutputOptions(chosen or _format_of(out), out, force, max_rows)

@@ -133,7 +133,8 @@ def _add_chunks(
     ]
     failed = store.set_virtual_refs(f"/{name}", chunks, validate_containers=True)
     if failed:
-        raise OutputError(f"icechunk takes no references to {stated[0]}", url=stated[0])
+        message = f"icechunk takes no references to {stated[0]}, as to no server with a port; url= says what to write"
+        raise OutputError(message, url=stated[0])
 
 
 def _container(icechunk: ModuleType, url: str) -> object:

@@ -58,3 +58,14 @@ def test_a_user_block_may_stand_before_hdf5(tmp_path: Path, size: int) -> None:
     path.write_bytes(body)
     with open_local(path) as store, open_file(store) as ours:
         assert set(ours.index("/").arrays) == {"/x"}
+
+
+def test_references_in_a_remote_file_named_like_hdf5_say_how_to_name_it(tmp_path: Path) -> None:
+    path = tmp_path / "f.nwb"
+    path.write_bytes(b'{"refs": {".zgroup": "{}"}}')
+    with (
+        open_local(path) as store,
+        open_file(RemoteStore(store)) as file,
+        pytest.raises(UnsupportedLayoutError, match=r"references .* a name that ends in \.json"),
+    ):
+        file.index("/")

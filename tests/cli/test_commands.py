@@ -314,4 +314,5 @@ def test_index_writes_references_that_say_where_the_data_are(run: Run, sessions:
     assert run("index", sessions[0], "-o", out).exit_code == 3
     assert run("index", sessions[0], "-o", out, "--force").exit_code == 0
     assert run("index", sessions[0], "--format", "lindi").exit_code == 2
+    assert run("index", sessions[0], "--format", "lindi", "-o", "-").exit_code == 2
     assert run("index", sessions[0], "--url", "https://example.org/a.nwb").exit_code == 2

@@ -41,10 +41,10 @@ def test_what_is_no_hdf5_says_what_it_looks_like(tmp_path: Path, looks: str) -> 
 
 
 @pytest.mark.parametrize("body", [b'{"zarr_format": 2}'])
-def test_other_containers_are_not_supported_yet(tmp_path: Path, body: bytes) -> None:
+def test_a_document_of_a_zarr_store_says_to_give_its_folder(tmp_path: Path, body: bytes) -> None:
     path = tmp_path / "f.nwb"
     path.write_bytes(body)
-    with open_local(path) as store, pytest.raises(UnsupportedLayoutError, match="this version"):
+    with open_local(path) as store, pytest.raises(UnsupportedLayoutError, match="give the folder that it is in"):
         open_file(store)
 
 

@@ -1,5 +1,7 @@
 """Tables of many NWB files as one Dask DataFrame that reads only what the question needs.
 
+Files are HDF5, Zarr v2 or v3, or LINDI, wherever they are; all functions work the same on each.
+
 =====================  ===========================================================================
 `read_nwb`             a table of many files as a Dask DataFrame (also ``nwb_dask.dataframe``, which
                        is ``dask.dataframe`` with `read_nwb`)
@@ -22,7 +24,7 @@
 `write_references`     where the data of files are, as LINDI, kerchunk or icechunk, for the tools that open these
 `analysis`             spikes in bins, around events and per condition, over many sessions
 `plot`                 pictures of spikes and series on matplotlib
-`options`              choices for a block of code: engine, deadlines, cache
+`options`              choices for a block of code: engine, deadlines, caches, what files may lead to
 `trace`                count the requests and bytes that a block of code reads in this process
 `NWBDaskError` ...     the tree of errors, drawn in `nwb_dask.errors`
 =====================  ===========================================================================

@@ -122,7 +122,11 @@ class Tree:
                 continue
             n_links += 1
             if link.filename is not None:
-                message = f"{join(here.path, member)} is a link into another file, which is not followed"
+                place = join(here.path, member)
+                message = (
+                    f"{place} is a link into another file, which is not followed: read that file itself, or, where "
+                    "both are local, let nwb_dask.options(allow_external=[folder]) name its folder"
+                )
                 raise ExternalLinkError(message, url=self.url, path=name)
             if n_links > _MAX_LINKS:
                 raise MalformedFileError("soft links lead in circles", url=self.url, path=name)

@@ -165,7 +165,7 @@ def test_what_is_written_of_a_hostile_document_has_nothing_of_this_machine(tmp_p
 
 LIMITED = """
 import resource, sys
-resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+resource.setrlimit(resource.RLIMIT_AS, (12 << 30, 12 << 30))
 from pathlib import Path
 from tests.faults import hostile
 from tests.faults.test_hostile_containers import READERS, REFUSALS

@@ -14,7 +14,17 @@ from nwb_dask.h5.guarded import GuardedFile
 from nwb_dask.h5.streamed import StreamedFile
 from nwb_dask.h5.tree import Tree
 from nwb_dask.index import Url
-from nwb_dask.storage import Access, Folder, Store, expand_sources, is_local, make_access, open_store
+from nwb_dask.storage import (
+    Access,
+    Folder,
+    Store,
+    expand_sources,
+    is_file_object,
+    is_local,
+    make_access,
+    open_object,
+    open_store,
+)
 
 
 def open_h5(source: object, *, storage_options: Mapping[str, object] | None = None) -> h5py.File:
@@ -28,10 +38,13 @@ def open_h5(source: object, *, storage_options: Mapping[str, object] | None = No
 
     Parameters
     ----------
-    source : path or URL
-        One file; see `nwb_dask.read_table`.
+    source : path, URL, or binary file object
+        One file; see `nwb_dask.read_table`. An object (``fsspec.open(...)``, ``remfile.File``, ``BytesIO``) stays open
+        and is read by one thread at a time; nothing about it is kept for the next time.
     storage_options : mapping, optional
-        Credentials, endpoints, and ``engine``: the library that fetches the bytes, as for `nwb_dask.read_table`.
+        Credentials, endpoints, and ``engine``: the library that fetches the bytes, as for `nwb_dask.read_table`:
+        ``"obstore"``, ``"fsspec"``, ``"s3fs"``, ``"remfile"`` or ``"ros3"``. ``fs``: a file system of fsspec to use,
+        with `source` a path in it. ``chunk_cache="on"`` keeps the bytes on disk, so that a second run needs none.
 
     Returns
     -------
@@ -49,6 +62,8 @@ def open_h5(source: object, *, storage_options: Mapping[str, object] | None = No
         If its bytes cannot be had.
     """
     access = make_access(storage_options)
+    if is_file_object(source):
+        return _open_object(source, access)
     named = expand_sources(source, access)
     if len(named) != 1:
         raise ValueError(f"open_h5 opens one file, and {len(named)} are given, {named[0].name} the first")
@@ -70,6 +85,15 @@ def _open(url: Url, access: Access) -> h5py.File:
         store.close()
         raise
     return found
+
+
+def _open_object(source: object, access: Access) -> h5py.File:
+    store = open_object(source, access)
+    return _shown(store, open_file(store), _forget)
+
+
+def _forget(_known: Known) -> None:
+    """Keep nothing: what the next object is of cannot be told."""
 
 
 def _shown(store: Store | Folder, file: File, keep: Callable[[Known], None]) -> h5py.File:

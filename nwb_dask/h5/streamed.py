@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, KeysView, Mapping
+from collections.abc import Callable, KeysView, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NoReturn
 
@@ -26,8 +26,9 @@ from nwb_dask.h5.streamed_attributes import StreamedAttributes
 from nwb_dask.h5.tree import Tree
 from nwb_dask.h5.values import some_fields, stored_values
 from nwb_dask.h5.views import Items, Values
+from nwb_dask.h5.waiting import no_collection_if_locked
 from nwb_dask.index import ArrayEntry, AttributeValue, ElementType
-from nwb_dask.storage import BlockFile, Store
+from nwb_dask.storage import BlockFile, Buffer, Store
 
 _OWN = frozenset({"int", "uint", "float", "complex", "bool", "enum", "string", "reference", "array"})
 _NOTHING: Mapping[str, AttributeValue] = MappingProxyType({})
@@ -172,7 +173,7 @@ class StreamedFile(StreamedGroup, h5py.File):  # type: ignore[misc]  # h5py has 
         if is_new:
             file.fetch_structure()
             file.keep_structure()
-        fid = _open(BlockFile(store, file.present, display_url(store.source.url)))
+        fid = _open(BlockFile(_Calm(store), file.present, display_url(store.source.url)))
         h5py.File.__init__(self, fid)
         self._origin = origin
         self._closing = weakref.finalize(self, _closer(fid, file, store, keep))
@@ -185,6 +186,18 @@ class StreamedFile(StreamedGroup, h5py.File):  # type: ignore[misc]  # h5py has 
     def close(self) -> None:
         """Close the file; all objects of it become invalid."""
         self._closing()
+
+
+class _Calm:
+    """Reads of a store while h5py's lock is held: other threads may fetch the bytes."""
+
+    def __init__(self, store: Store) -> None:
+        self.size = store.size
+        self._store = store
+
+    def read(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
+        with no_collection_if_locked():
+            return self._store.read(ranges)
 
 
 def _open(blocks: BlockFile) -> h5f.FileID:

@@ -29,6 +29,7 @@ key_plan        pure: keys -> requests, and back
 coalesce        pure: ranges -> requests, and back
 concurrency     requests at once, bounded for each server, and what is left after a fork
 retry           which failures are tried again, when, and until when
+file_object     a file that the user has open already
 faults          what a failed request means, as an error of ours
 engines/        who fetches the bytes: a protocol, and one module per library
 hosts           pure: which servers a file may name
@@ -62,6 +63,7 @@ from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.dandi_url import asset_link, split_pinned
 from nwb_dask.storage.engines import Driver
 from nwb_dask.storage.faults import refusal
+from nwb_dask.storage.file_object import is_file_object, open_object
 from nwb_dask.storage.folder import Folder, KeyRange
 from nwb_dask.storage.globs import Choice, Order, make_choice
 from nwb_dask.storage.hosts import (
@@ -111,6 +113,7 @@ __all__ = [
     "find_remap",
     "import_secrets",
     "is_exact",
+    "is_file_object",
     "is_link_local",
     "is_local",
     "is_settled",
@@ -122,6 +125,7 @@ __all__ = [
     "matches",
     "open_allowed",
     "open_bytes",
+    "open_object",
     "open_store",
     "origin_of",
     "path_key",

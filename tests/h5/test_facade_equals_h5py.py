@@ -15,7 +15,7 @@ from tests.h5.same import differences
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
 FILES = [path for path in sorted(REAL.rglob("*.nwb")) if path.is_file()]
-FEW = FILES[::12]
+FEW = FILES[::30]
 
 
 def check(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Literal
 
@@ -57,6 +58,9 @@ def answer(
         return ExitCode.OK
     if group is not None and other == "lindi":
         raise click.UsageError("--group is for kerchunk and icechunk: documents of LINDI are whole files")
+    if other == "icechunk":
+        # Else it writes to stdout, of every repository in a local folder; it asks when it is loaded.
+        os.environ.setdefault("ICECHUNK_LOG", "error")
     assert output.path is not None  # noqa: S101  # asked for where the arguments are read
     done = nwb_dask.write_references(
         source,

@@ -21,8 +21,9 @@ name                    environment                 what it decides
 ``cache_dir``           NWB_DASK_CACHE_DIR          where; by default the user's cache folder of the system
 ``cache_bytes``         NWB_DASK_CACHE_BYTES        how much is kept before the oldest is dropped
 ``allow_external``      NWB_DASK_ALLOW_EXTERNAL     folders with files that local HDF5 files may refer to, by links, by
-                                                    external storage or by virtual datasets; none by default. In the
-                                                    environment, between colons as in ``PATH``
+                                                    external storage or by virtual datasets, and local documents of
+                                                    references by any path; none by default. In the environment,
+                                                    between colons as in ``PATH``
 ``chunk_cache``         NWB_DASK_CHUNK_CACHE        ``on`` or ``off``: whether bytes of remote files are kept on disk
 ``chunk_cache_dir``     NWB_DASK_CHUNK_CACHE_DIR    where; by default ``cache_dir``
 ``chunk_cache_bytes``   …_CHUNK_CACHE_BYTES         how much is kept before what was used longest ago is dropped

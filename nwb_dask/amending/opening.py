@@ -78,8 +78,8 @@ def amend(
     value, not width, and text has no character set, as in all LINDI files. A killed process leaves
     what was there at the last ``flush`` or ``close``.
 
-    Reading `out` follows references: see ``remap`` and ``allow_hosts`` of `nwb_dask.options`. A local original is named by
-    its absolute path, and may be anywhere on the machine.
+    Reading `out` follows references: see ``remap`` and ``allow_hosts`` of `nwb_dask.options`. A local original is named
+    by its absolute path, and may be anywhere on the machine.
 
     Examples
     --------

@@ -16,13 +16,13 @@ PEERS = Path(__file__).parent / "peers"
 ENVIRONMENTS = Path(__file__).parent / ".venvs"
 
 
-def ensure_environment(peer: str) -> str:
+def ensure_environment(peer: str, requirements: Path | None = None) -> str:
     """Return the Python of the environment of `peer`, built if it is absent or its requirements changed.
 
-    `peer` is the stem of a requirements file in ``benchmarks/peers``. Uses uv where it is on the path, else venv
-    and pip.
+    `peer` is the stem of a requirements file in ``benchmarks/peers``, unless the file is given. Uses uv where it is on
+    the path, else venv and pip.
     """
-    requirements = PEERS / f"{peer}.txt"
+    requirements = requirements or PEERS / f"{peer}.txt"
     folder = ENVIRONMENTS / peer
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     built = folder / "requirements.txt"

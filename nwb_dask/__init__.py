@@ -1,5 +1,7 @@
 """Tables of many NWB files as one Dask DataFrame that reads only what the question needs.
 
+Files are HDF5, Zarr v2 or v3, or LINDI, wherever they are; all functions work the same on each.
+
 =====================  ===========================================================================
 `read_nwb`             a table of many files as a Dask DataFrame (also ``nwb_dask.dataframe``, which
                        is ``dask.dataframe`` with `read_nwb`)
@@ -15,11 +17,14 @@
 `open_timeseries`      a TimeSeries as a lazy, chunked, labelled xarray.DataArray; ``xr.open_dataset(source,
                        engine="nwb", group=path)`` and ``xr.open_datatree`` open them too
 `open_sessions`        one series of many files as an xarray.DataTree
+`open_h5`              one file as an ``h5py.File``, wherever it is and whatever container it is, for pynwb
 `open_nwb`             look around in one file: ``session.units``, ``session.subject.age``; reads no data until asked
 `convert`              every table of many files as Parquet, Arrow, CSV, JSON Lines, Delta or Excel; series as Zarr
+`amend`                a file opened for additions, which go to a LINDI file beside references to it; for pynwb too
+`write_references`     where the data of files are, as LINDI, kerchunk or icechunk, for the tools that open these
 `analysis`             spikes in bins, around events and per condition, over many sessions
 `plot`                 pictures of spikes and series on matplotlib
-`options`              choices for a block of code: engine, deadlines, cache
+`options`              choices for a block of code: engine, deadlines, caches, what files may lead to
 `trace`                count the requests and bytes that a block of code reads in this process
 `NWBDaskError` ...     the tree of errors, drawn in `nwb_dask.errors`
 =====================  ===========================================================================
@@ -50,6 +55,7 @@ if TYPE_CHECKING:
     from nwb_dask.adapters.sql import sql_context as sql_context
     from nwb_dask.adapters.xarray_backend import open_sessions as open_sessions
     from nwb_dask.adapters.xarray_backend import open_timeseries as open_timeseries
+    from nwb_dask.amending import amend as amend
     from nwb_dask.conversion import convert as convert
     from nwb_dask.dataframe import read_nwb as read_nwb
     from nwb_dask.errors import FormatError as FormatError
@@ -68,6 +74,8 @@ if TYPE_CHECKING:
     from nwb_dask.errors import TooManyLabelsError as TooManyLabelsError
     from nwb_dask.errors import UnsortedTimesError as UnsortedTimesError
     from nwb_dask.errors import UnsupportedLayoutError as UnsupportedLayoutError
+    from nwb_dask.h5 import open_h5 as open_h5
+    from nwb_dask.references import write_references as write_references
     from nwb_dask.spike_times import read_spike_times as read_spike_times
     from nwb_dask.storage import trace as trace
 
@@ -84,10 +92,13 @@ _HOMES = {
     "read_spike_times": "nwb_dask.spike_times",
     "list_paths": "nwb_dask.adapters.contents",
     "schema": "nwb_dask.adapters.contents",
+    "open_h5": "nwb_dask.h5",
     "open_nwb": "nwb_dask.adapters.browse",
     "open_timeseries": "nwb_dask.adapters.xarray_backend",
     "open_sessions": "nwb_dask.adapters.xarray_backend",
     "convert": "nwb_dask.conversion",
+    "amend": "nwb_dask.amending",
+    "write_references": "nwb_dask.references",
     "analysis": "nwb_dask",
     "plot": "nwb_dask",
     "trace": "nwb_dask.storage",

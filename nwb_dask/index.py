@@ -166,6 +166,20 @@ class Home:
     """How paths in that file become paths in the one that was asked, step by step."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Placement:
+    """Where the stored bytes of a dataset are, chunk by chunk; data that are not chunked are one chunk."""
+
+    manifest: ChunkManifest
+    """Chunks that are ranges of files. Those that are neither here nor in `inline` were never written."""
+    urls: tuple[Url, ...]
+    """The files that they are in, complete with what may be secret."""
+    files: npt.NDArray[np.int64] | None = None
+    """Which of `urls` each chunk is in; None where all are in the first."""
+    inline: Mapping[int, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    """Stored bytes of chunks that are no range of a file, by number: compact data."""
+
+
 @dataclass(frozen=True, slots=True)
 class ArrayEntry:
     """A dataset: what it holds and how it is stored, without the data."""
@@ -232,6 +246,8 @@ class FileIndex:
     arrays: Mapping[str, ArrayEntry]
     problems: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Path -> reason, for objects that could not be described."""
+    same: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Paths by which hard links lead to a group that stands under another path, which follows. Of a whole tree only."""
 
     def array(self, path: str) -> ArrayEntry | None:
         """Return the entry of the dataset at `path`, or None."""

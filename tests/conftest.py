@@ -13,6 +13,7 @@ from nwb_dask.storage.engines import http
 from tests import left
 from tests.backends import summary as backends_summary
 from tests.parity import summary as parity_summary
+from tests.references import summary as references_summary
 
 if TYPE_CHECKING:
     from distributed import Client, LocalCluster
@@ -72,9 +73,10 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what was compared with h5py and pynwb, and what was left out."""
+    """Print what was compared with h5py, pynwb and others, and what was left out."""
     parity_summary.pytest_terminal_summary(terminalreporter)
     parity_summary.series_summary(terminalreporter)
     parity_summary.query_summary(terminalreporter)
     backends_summary.pytest_terminal_summary(terminalreporter)
     left.pytest_terminal_summary(terminalreporter)
+    references_summary.pytest_terminal_summary(terminalreporter)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import lindi  # type: ignore[import-not-found]  # in its own environment only
+import lindi  # in its own environment only
 import numpy as np
 
 from benchmarks.peers.remote_contest import UNIT_COLUMNS, Columns, Question, Way, listed, serve

@@ -14,9 +14,12 @@ threads    the threads that decode chunks
 
 from __future__ import annotations
 
+from nwb_dask.backends.hdf5.file import Hdf5File
 from nwb_dask.backends.hdf5.libraries import filter_libraries
+from nwb_dask.backends.hdf5.reaching import ReachingFile
+from nwb_dask.backends.hdf5.types import NAMED_TYPE
 from nwb_dask.backends.known import Known
 from nwb_dask.backends.opening import open_file
 from nwb_dask.backends.protocol import ByteSource, File
 
-__all__ = ["ByteSource", "File", "Known", "filter_libraries", "open_file"]
+__all__ = ["NAMED_TYPE", "ByteSource", "File", "Hdf5File", "Known", "ReachingFile", "filter_libraries", "open_file"]

@@ -63,5 +63,7 @@ class Known:
     """All values of small datasets, as `File.read` returns them, by the path of their entry."""
     paths: MutableMapping[int, str | None] = field(default_factory=dict)
     """Paths of objects by address, as far as references were followed; None where nothing is."""
+    structure: tuple[tuple[int, int], ...] = ()
+    """Half-open ranges of an HDF5 file that describing all of it took; empty if that was never done."""
     is_changed: bool = False
     """Whether something was added since it was made or kept."""

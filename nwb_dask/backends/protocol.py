@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_dask.backends.known import Known
-from nwb_dask.index import ArrayEntry, FileIndex, Source
+from nwb_dask.errors import NWBDaskError
+from nwb_dask.index import ArrayEntry, FileIndex, Placement, Source
 from nwb_dask.storage import Access, Buffer, Driver
 
 Box: TypeAlias = "tuple[tuple[int, int], ...]"
@@ -156,6 +157,15 @@ class File(Protocol):
 
     def read_many(self, requests: Sequence[Request]) -> list[npt.NDArray[np.generic]]:
         """Return rows of many datasets, each as `read` does; what they need is fetched together."""
+
+    def locate(self, entries: Sequence[ArrayEntry]) -> list[Placement | NWBDaskError]:
+        """Return where all stored bytes of each dataset are, or why that cannot be told; looked up together.
+
+        Raises
+        ------
+        SourceChangedError, SourceUnavailableError
+            If the file itself cannot be had any more. What is wrong with one dataset stands in its place instead.
+        """
 
     def prepare(self, entries: Iterable[ArrayEntry]) -> None:
         """Fetch what later reads of rows of `entries` need beside the rows: where their chunks are.

@@ -141,6 +141,7 @@ class IndexCache:
             known.offset_bytes,
             known.length_bytes,
             known.root,
+            known.structure,
         )
         kept, kept_facts = open_index(path, key, is_whole=True) or (None, None)
         if kept_facts is not None and kept_facts.identity != source.identity:

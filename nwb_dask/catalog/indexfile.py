@@ -88,10 +88,11 @@ class Facts:
     """The URL as it may be shown."""
     identity: Identity
     base: int = 0
-    """As `Known` has it, with the three that follow."""
+    """As `Known` has it, with the four that follow."""
     offset_bytes: int = 0
     length_bytes: int = 0
     root: int = 0
+    structure: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def build(facts: Facts, blocks: Mapping[tuple[Section, str], Block]) -> bytes | 
     )
     described = (
         (facts.key, facts.name, identity.kind, identity.value, identity.size),
-        (facts.base, facts.offset_bytes, facts.length_bytes, facts.root),
+        (facts.base, facts.offset_bytes, facts.length_bytes, facts.root, facts.structure),
         listed,
     )
     table = compress(pack(described))

@@ -115,6 +115,7 @@ class LazyMapping(MutableMapping[K, V], Generic[K, V]):
 def open_known(file: IndexFile, facts: Facts, url: Url) -> Known:
     """Return what `file` holds, under the URL by which it was asked for."""
     known = Known(Source(url, facts.identity), facts.base, facts.offset_bytes, facts.length_bytes, facts.root)
+    known.structure = facts.structure
     attach(known, file)
     return known
 

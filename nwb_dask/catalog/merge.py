@@ -58,6 +58,8 @@ def merge(known: Known, facts: Facts, kept: IndexFile | None, kept_facts: Facts 
     _add_paths(known, blocks, added)
     if not facts.offset_bytes and kept_facts is not None:
         facts = replace(kept_facts, key=facts.key, name=facts.name)
+    if not facts.structure and kept_facts is not None:
+        facts = replace(facts, structure=kept_facts.structure)
     if is_whole and not added and facts == kept_facts:
         return None
     return facts, blocks | added

@@ -147,11 +147,52 @@ def output_options(command: _Command) -> _Command:
 
     @functools.wraps(command)
     def wrapped(*, format_: Format | None, out: Path | None, force: bool, max_rows: int | None, **rest: Any) -> object:  # noqa: ANN401  # click's values
-        chosen = format_ or _format_of(out)
-        output = OutputOptions(chosen, out, force, max_rows)
+        output = OutputOptions(format_ or _format_of(out), out, force, max_rows)
         _check_output(output)
         return command(output=output, **rest)
 
+    return _output_options(wrapped, FORMATS, "How rows are given.  [default: table]", is_folder=False)
+
+
+def output_options_with(others: Mapping[str, str], help_: str) -> Callable[[_Command], _Command]:
+    """Return what adds the same, where ``--format`` also takes `others`, which are no rows.
+
+    Parameters
+    ----------
+    others : mapping of str to str
+        Formats, and the ends of names that choose them. The command gets what was chosen as `other`, or None, and then
+        `output` says where it goes.
+    help_ : str
+        Of ``--format``.
+    """
+
+    def decorate(command: _Command) -> _Command:
+        @functools.wraps(command)
+        def wrapped(
+            *,
+            format_: str | None,
+            out: Path | None,
+            force: bool,
+            max_rows: int | None,
+            **rest: Any,  # noqa: ANN401  # click's values
+        ) -> object:
+            ends = [name for name, end in others.items() if out is not None and out.name.endswith(end)]
+            other = format_ if format_ in others else next(iter(ends), None) if format_ is None else None
+            if other is not None:
+                if out is None or str(out) == "-":
+                    raise click.UsageError(f"--format {other} is written to a file or folder; give -o its name")
+                return command(output=OutputOptions("table", out, force, max_rows), other=other, **rest)
+            chosen = next((one for one in FORMATS if one == format_), None)
+            output = OutputOptions(chosen or _format_of(out), out, force, max_rows)
+            _check_output(output)
+            return command(output=output, other=None, **rest)
+
+        return _output_options(wrapped, (*FORMATS, *others), help_, is_folder=True)
+
+    return decorate
+
+
+def _output_options(wrapped: _Command, formats: Iterable[str], help_: str, *, is_folder: bool) -> _Command:
     wrapped = click.option("--force", is_flag=True, help="Replace the file of -o.")(wrapped)
     wrapped = click.option(
         "--max-rows",
@@ -163,13 +204,11 @@ def output_options(command: _Command) -> _Command:
         "-o",
         "--output",
         "out",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=is_folder),
         metavar="FILE",
         help="Write to a file, which appears when it is complete; its suffix chooses the format.",
     )(wrapped)
-    return click.option(
-        "-f", "--format", "format_", type=click.Choice(FORMATS), help="How rows are given.  [default: table]"
-    )(wrapped)
+    return click.option("-f", "--format", "format_", type=click.Choice(list(formats)), help=help_)(wrapped)
 
 
 def _one_or_many(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> str | list[str]:

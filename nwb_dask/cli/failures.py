@@ -97,7 +97,8 @@ _HINTS: Mapping[str, str] = MappingProxyType(
         "path_not_found": "`nwb-dask tables SOURCE` lists the tables, `nwb-dask schema SOURCE TABLE` the columns",
         "malformed_file": "`--errors skip` leaves out files that are corrupt",
         "source_not_found": "`nwb-dask ls SOURCE` lists the files that a source means",
-        "source_access": "credentials come from the environment or from --storage-option",
+        "source_access": "credentials come from the environment or from --storage-option, what documents of references "
+        "may name from NWB_DASK_REMAP and NWB_DASK_ALLOW_HOSTS",
         "source_unavailable": "`nwb-dask doctor SOURCE` tries to reach it",
         "query": "`SHOW TABLES` lists the names; a path is written in double quotes",
         "internal": "`--traceback` shows where it happened",
@@ -105,7 +106,7 @@ _HINTS: Mapping[str, str] = MappingProxyType(
 )
 _SPELLINGS: Mapping[str, str] = MappingProxyType(
     {
-        "overwrite=True replaces": "`--overwrite` replaces what an earlier conversion wrote",
+        "overwrite=True replaces": "`--overwrite` of convert, `--force` of index replaces an earlier output",
         "resume=False": "`--no-resume` starts anew",
         "schema_overrides": "`--type` says the type of a column: see --help",
         "it out with exclude=": "`--exclude PATH` leaves it out",

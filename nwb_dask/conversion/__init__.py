@@ -11,8 +11,6 @@ names     names of tables, sessions and partitions
 parts     a part, and the record of one that is finished
 staging   the hidden folder in which an output is put together
 target    where an output may be written
-exchange  two folders change places in one step
-durable   changes of the file system that survive a loss of power
 manifest  what a finished output says of itself
 progress  the bar
 report    what `convert` returns

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nwb_dask.conversion.durable import count_bytes, read_json
 from nwb_dask.conversion.report import Conversion, LeftOut, WrittenFile
+from nwb_dask.storage.durable import count_bytes, read_json
 
 MANIFEST = "_nwb_dask_manifest.json"
 VERSION = 1

@@ -24,7 +24,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from nwb_dask.conversion.durable import (
+from nwb_dask.conversion.manifest import MANIFEST
+from nwb_dask.conversion.parts import Part, as_record, from_record
+from nwb_dask.conversion.report import WrittenFile
+from nwb_dask.errors import OutputError
+from nwb_dask.storage.durable import (
     count_bytes,
     digest,
     flush,
@@ -32,11 +36,7 @@ from nwb_dask.conversion.durable import (
     read_json,
     write_json,
 )
-from nwb_dask.conversion.exchange import exchange
-from nwb_dask.conversion.manifest import MANIFEST
-from nwb_dask.conversion.parts import Part, as_record, from_record
-from nwb_dask.conversion.report import WrittenFile
-from nwb_dask.errors import OutputError
+from nwb_dask.storage.exchange import exchange
 
 
 @dataclass(frozen=True, slots=True)

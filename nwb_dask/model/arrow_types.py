@@ -10,6 +10,7 @@ import pyarrow as pa
 from nwb_dask.errors import UnsupportedLayoutError
 from nwb_dask.index import ElementType
 
+_MAX_LIST = (1 << 31) - 1
 CATEGORY = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -56,8 +57,16 @@ def arrow_type(element: ElementType) -> pa.DataType:
 
 
 def fixed_shape(item: pa.DataType, shape: tuple[int, ...]) -> pa.DataType:
-    """Return nested fixed-size lists of `item`, outermost dimension first."""
+    """Return nested fixed-size lists of `item`, outermost dimension first.
+
+    Raises
+    ------
+    UnsupportedLayoutError
+        If a dimension is longer than lists of Arrow can be.
+    """
     for size in reversed(shape):
+        if size > _MAX_LIST:
+            raise UnsupportedLayoutError(f"each of its rows has a dimension of {size}, which Arrow has no type for")
         item = pa.list_(item, size)
     return item
 

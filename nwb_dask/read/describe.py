@@ -29,6 +29,8 @@ _LISTING_COLUMNS = frozenset({"colnames", "categories"})
 """Attributes that suffice for a DynamicTable; without ``colnames`` its type and more is looked at."""
 
 _GLOB = frozenset("*?[")
+_UNDOUBTED_ROWS = 1 << 32
+"""Rows that a file is believed to have; 40 hours at 30 kHz."""
 
 
 def normalize_path(path: str) -> str:
@@ -118,7 +120,7 @@ def describe_table(
     PathNotFoundError
         If nothing is at `path`.
     MalformedFileError
-        If it is no table.
+        If it is no table, or has more rows than its file has room for.
     """
     wanted = None if names is None else frozenset(names)
     known = recent_table(file.source, path, wanted, resolve)
@@ -126,8 +128,26 @@ def describe_table(
         return known
     stored = None if wanted is None else frozenset(map(stored_name, wanted))
     described = with_shown_names(_describe(file, path, stored, resolve, prepare=prepare))
+    _require_rows(file, described)
     recent_tables.put((file.source, path, wanted, resolve), described)
     return described
+
+
+def _require_rows(file: File, table: Table) -> None:
+    """Raise if no column can have so many rows: a filter would go through all of them without an end."""
+    if table.n_rows <= _UNDOUBTED_ROWS:
+        return
+    failure: NWBDaskError | None = None
+    for entry in (one for column in table.columns.values() if not column.problem for one in column.entries):
+        if entry.shape and entry.shape[0] == table.n_rows:
+            try:
+                file.require_room(entry, table.n_rows * max(entry.element.size, 1))
+            except NWBDaskError as exc:
+                failure = exc
+            else:
+                return
+    if failure is not None:
+        raise failure.at(url=file.source.url, path=table.path)
 
 
 def recent_table(source: Source, path: str, names: frozenset[str] | None, resolve: Resolve) -> Table | None:

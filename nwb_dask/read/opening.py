@@ -40,7 +40,8 @@ def open_source(url: Url, access: Access, expected: Identity | None = None) -> I
     if trust is not None and cached is not None:
         trust.take(url, cached, access)
         expected, cached = cached, None
-    with open_store(url, access, expected, cached=cached) as store:
+    is_proven = trust is not None and expected is not None and trust.has_seen(url, expected)
+    with open_store(url, access, expected, cached=cached, is_proven=is_proven) as store:
         if trust is not None and expected is None and not store.is_confirmed:
             # The chunk cache says which version it is.
             trust.take(url, store.source.identity, access)

@@ -72,7 +72,7 @@ def _record(file: File) -> Record:
         try:
             index = _index(file, group)
         except UnsupportedLayoutError as error:
-            # A link into another file, which is not followed.
+            # A link into another file, which may not be followed.
             cells.update({key: Cell(pa.null(), None, error.message) for key in STANDARD if key.group == group})
             continue
         if index is None:
@@ -85,7 +85,7 @@ def _record(file: File) -> Record:
 
 
 def _elsewhere(index: FileIndex, group: str) -> dict[Key, Cell]:
-    """Return the standard fields that are links into other files, which are not followed."""
+    """Return the standard fields that are links into other files, which may not be followed."""
     entry = index.groups[group]
     links = {key: entry.links[key.name] for key in STANDARD if key.group == group and key.name in entry.links}
     outside = {key for key, link in links.items() if link.filename is not None}

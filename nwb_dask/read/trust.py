@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from time import monotonic
 from typing import TypeVar
 
 from nwb_dask.catalog import index_cache
@@ -19,6 +20,8 @@ from nwb_dask.read.concurrently import each_of
 from nwb_dask.storage import Access, open_store
 
 T = TypeVar("T")
+
+_MOMENT_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Trust:
 
     def __init__(self) -> None:
         self._left: dict[tuple[Url, Identity], _Unconfirmed] = {}
+        self._seen: dict[tuple[Url, Identity], float] = {}
         self.is_used = False
 
     def take(self, url: Url, identity: Identity, access: Access) -> None:
@@ -43,6 +47,16 @@ class Trust:
     def confirm(self, url: Url, identity: Identity) -> None:
         """Note that an answer has shown this version."""
         self._left.pop((url, identity), None)
+        self._seen.setdefault((url, identity), monotonic())
+
+    def has_seen(self, url: Url, identity: Identity) -> bool:
+        """Return whether an answer has shown this version during this read, and a moment ago.
+
+        What is read of a folder cannot be pinned to a version, and takes several rounds. A question in one of them
+        makes sure of no other, so one that was answered a moment before is as good.
+        """
+        seen = self._seen.get((url, identity))
+        return seen is not None and monotonic() - seen < _MOMENT_SECONDS
 
     def make_sure(self) -> None:
         """Ask for the files that no answer has come from; raises `SourceChangedError` if one has changed."""

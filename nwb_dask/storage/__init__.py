@@ -29,6 +29,7 @@ key_plan        pure: keys -> requests, and back
 coalesce        pure: ranges -> requests, and back
 concurrency     requests at once, bounded for each server, and what is left after a fork
 retry           which failures are tried again, when, and until when
+file_object     a file that the user has open already
 faults          what a failed request means, as an error of ours
 engines/        who fetches the bytes: a protocol, and one module per library
 hosts           pure: which servers a file may name
@@ -37,6 +38,8 @@ clients         kept clients of obstore
 credentials     S3: who asks, and where the bucket is
 clouds          Google and Azure: the same
 blocks          a file object over a store, for h5py
+durable         changes of the local file system that survive a loss of power
+exchange        two local folders change places in one step
 url_keys        one name for a URL, however it is signed
 disk            folders in which processes keep files for each other
 chunk_cache     bytes of remote files in such a folder
@@ -57,9 +60,10 @@ from nwb_dask.storage.allowed import AllowedStore, open_allowed
 from nwb_dask.storage.blocks import BlockFile
 from nwb_dask.storage.chunk_cache import ChunkCache, chunk_cache
 from nwb_dask.storage.coalesce import Buffer
-from nwb_dask.storage.dandi_url import split_pinned
+from nwb_dask.storage.dandi_url import asset_link, split_pinned
 from nwb_dask.storage.engines import Driver
 from nwb_dask.storage.faults import refusal
+from nwb_dask.storage.file_object import is_file_object, open_object
 from nwb_dask.storage.folder import Folder, KeyRange
 from nwb_dask.storage.globs import Choice, Order, make_choice
 from nwb_dask.storage.hosts import (
@@ -101,6 +105,7 @@ __all__ = [
     "Store",
     "Trace",
     "allows",
+    "asset_link",
     "chunk_cache",
     "display_url",
     "expand_sources",
@@ -108,6 +113,7 @@ __all__ = [
     "find_remap",
     "import_secrets",
     "is_exact",
+    "is_file_object",
     "is_link_local",
     "is_local",
     "is_settled",
@@ -119,6 +125,7 @@ __all__ = [
     "matches",
     "open_allowed",
     "open_bytes",
+    "open_object",
     "open_store",
     "origin_of",
     "path_key",

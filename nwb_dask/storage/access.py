@@ -9,9 +9,9 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from nwb_dask.errors import display_url
+from nwb_dask.errors import SourceUnavailableError, display_url
 from nwb_dask.options import Options, chosen_options, current_options, is_default
 
 Plain: TypeAlias = str | bool | int | float | tuple[str, ...]
@@ -63,6 +63,9 @@ _NESTED = ("client_kwargs", "client_options")
 _IGNORED = ("allow_http",)
 _HEADER = "header:"
 _FSSPEC = "fsspec:"
+FILE_SYSTEM = "file_system"
+"""Option of an `Access` that stands for a file system that was given."""
+_GIVEN = ("fs", "filesystem")
 ONLY_HOSTS = "only_hosts"
 """Option of an `Access` that `limit_access` makes; users cannot give it."""
 
@@ -103,6 +106,7 @@ class _Registry:
 
     lock = threading.Lock()
     by_handle: dict[str, Mapping[str, str]] = {}  # noqa: RUF012  # the one registry, shared on purpose
+    file_systems: dict[str, object] = {}  # noqa: RUF012  # likewise
 
 
 def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
@@ -121,7 +125,8 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
         ``dandi_api_key``; and ``engine``, ``deadline``, ``requests_per_host``, ``dandi_api``, ``remap``,
         ``allow_hosts``, ``allow_external`` and ``chunk_cache`` (with ``_dir``, ``_bytes`` and ``_max_age``) of
         `nwb_dask.options`. With ``engine="fsspec"`` or ``"s3fs"`` other names
-        are passed on to the file system as they are. Options that are None count as absent.
+        are passed on to the file system as they are. ``fs`` (or ``filesystem``) is a file system of fsspec that is
+        there already, and used in this process only. Options that are None count as absent.
 
     Raises
     ------
@@ -130,12 +135,14 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
     ValueError
         For two different values for one option, or half a pair of keys. No message ever shows a value.
     """
-    given = storage_options or {}
+    given, file_system = _taken(storage_options or {})
     asked = {name: value for name, value in chosen_options().items() if name in CHOICES}
     asked |= {name: value for name, value in given.items() if name in CHOICES and value is not None}
     chosen = current_options(asked)
     # As Options has them: checked, and plain.
     plain: dict[str, Plain] = {name: _plain(getattr(chosen, name)) for name in asked}
+    if file_system is not None:
+        plain[FILE_SYSTEM] = _register_file_system(file_system)
     hidden = _settle(plain, chosen)
     for name, value in _canonical(given, is_open=chosen.engine in {"fsspec", "s3fs"}):
         target: dict[str, str] | dict[str, Plain] = plain if name in _PLAIN else hidden
@@ -146,6 +153,20 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
     if "@" in str(plain.get("endpoint_url", "")):
         raise ValueError("storage_options['endpoint_url'] must not hold a user; give 'key' and 'secret'")
     return Access(tuple(sorted(plain.items())), _register(hidden) if hidden else None)
+
+
+def _taken(given: Mapping[str, object]) -> tuple[Mapping[str, object], object]:
+    """Return options without the file system that is given among them, and that, or None."""
+    systems = [given[name] for name in _GIVEN if given.get(name) is not None]
+    for one in systems:
+        if not callable(getattr(one, "cat_file", None)) or not callable(getattr(one, "info", None)):
+            raise TypeError(f"storage_options['fs'] must be a file system of fsspec, not {type(one).__name__}")
+    if len(systems) > 1:
+        raise ValueError("storage_options has both 'fs' and 'filesystem'; give one of them")
+    if systems and given.get("engine", "fsspec") not in {"auto", "fsspec", None}:
+        raise ValueError(f"storage_options has both a file system and the engine {given['engine']!r}; give one of them")
+    left = {name: value for name, value in given.items() if name not in _GIVEN}
+    return left, systems[0] if systems else None
 
 
 def _settle(plain: dict[str, Plain], options: Options) -> dict[str, str]:
@@ -272,6 +293,36 @@ def _register(hidden: Mapping[str, str]) -> str:
         handle = os.urandom(8).hex()
         _Registry.by_handle[handle] = MappingProxyType(dict(hidden))
         return handle
+
+
+def _register_file_system(system: object) -> str:
+    with _Registry.lock:
+        for handle, known in _Registry.file_systems.items():
+            if known is system:
+                return handle
+        handle = os.urandom(8).hex()
+        _Registry.file_systems[handle] = system
+        return handle
+
+
+def find_file_system(access: Access) -> Any:  # noqa: ANN401  # of fsspec, which is not imported for this
+    """Return the file system that `access` was given, or None.
+
+    Raises
+    ------
+    SourceUnavailableError
+        If that was in another process.
+    """
+    handle = access.option(FILE_SYSTEM)
+    if handle is None:
+        return None
+    found = _Registry.file_systems.get(handle)
+    if found is None:
+        raise SourceUnavailableError(
+            "a file system that is given with storage_options['fs'] is used in the process that it was given to; "
+            "elsewhere give engine='fsspec' and its options"
+        )
+    return found
 
 
 def find_secrets(access: Access) -> Mapping[str, str]:

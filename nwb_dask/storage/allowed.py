@@ -59,12 +59,12 @@ def open_allowed(name: str, *, beside: str, access: Access) -> AllowedStore:
     folders = [os.path.realpath(one) for one in access.allowed_folders]
     refused = ""
     candidates = list(_candidates(name, beside))
-    for candidate in candidates:
+    for number, candidate in enumerate(candidates, 1):
         real = os.path.realpath(candidate)
         folder = next((one for one in folders if _is_below(real, one)), None)
         if folder is None:
             # The working directory is looked at only where it is allowed.
-            refused = refused or (real if candidate != candidates[-1] else "")
+            refused = refused or (real if number < len(candidates) else "")
         elif os.path.lexists(real):
             return AllowedStore(real, folder, access)
     if refused:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.remote import END_BYTES
@@ -31,11 +31,20 @@ class CanRead(Protocol):
         """Return the bytes of each half-open range."""
 
 
+Present: TypeAlias = "Callable[[int, int], Buffer | None]"
+"""Start and stop of a range, and its bytes if they are there."""
+
+
+def _nothing(_start: int, _stop: int) -> None:
+    return None
+
+
 class BlockFile(io.RawIOBase):
     """Read-only file object over a store that reads whole blocks and keeps some.
 
     Blocks have 64 KiB; a reader that goes forward gets twice as many each time, up to 4 MiB. At most 64 MiB are
-    kept, plus the head and the tail of the file, which are fetched together when the object is made.
+    kept, plus the head and the tail of the file, which are fetched together when the object is made, unless someone
+    else has what will be asked for (`present`).
 
     `read_at` may be called from several threads; the position of `seek` and `readinto` is one for all. Neither
     waits for another thread nor takes a lock: h5py calls them with its global lock held, and any Python thread that
@@ -45,20 +54,28 @@ class BlockFile(io.RawIOBase):
     ----------
     store : CanRead
         A `Store`, which stays open when this is closed.
+    present : callable, optional
+        Gives bytes of the file that someone else has in memory, or None; asked before anything is read.
+    name : str, optional
+        What `repr` gives, which h5py takes for the name of the file.
     """
 
-    def __init__(self, store: CanRead) -> None:
+    def __init__(self, store: CanRead, present: Present | None = None, name: str | None = None) -> None:
         super().__init__()
         self._store = store
+        self._present = _nothing if present is None else present
+        self._name = name
         self.size = store.size
         """Length of the file in bytes."""
         self._position = 0
         self._next = 0
         self._run = 1
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
-        head, tail = min(END_BYTES, self.size), max(self.size - END_BYTES, 0)
-        ends = store.read([(0, head), (tail, self.size)])
-        self._ends = ((0, bytes(ends[0])), (tail, bytes(ends[1])))
+        self._ends: tuple[tuple[int, bytes], ...] = ()
+        if present is None:
+            head, tail = min(END_BYTES, self.size), max(self.size - END_BYTES, 0)
+            ends = store.read([(0, head), (tail, self.size)])
+            self._ends = ((0, bytes(ends[0])), (tail, bytes(ends[1])))
 
     def readable(self) -> bool:
         """Return True."""
@@ -100,6 +117,10 @@ class BlockFile(io.RawIOBase):
             if offset <= start and stop <= offset + len(body):
                 view[:] = body[start - offset : stop - offset]
                 return
+        present = self._present(start, stop)
+        if present is not None:
+            view[:] = present
+            return
         if len(view) > _RUN_BYTES:
             self._read_past_cache(view, start)
             return
@@ -117,12 +138,15 @@ class BlockFile(io.RawIOBase):
             n_bytes = min(_RUN_BYTES, len(view) - at)
             view[at : at + n_bytes] = self._one(start + at, start + at + n_bytes)
 
-    def _block(self, number: int, *, last: int) -> bytes:
+    def _block(self, number: int, *, last: int) -> Buffer:
         """Return one block; if it is missing, fetch it with those up to `last`, or more if the reader goes forward."""
         block = self._blocks.get(number)
         if block is not None:
             self._touch(number)
             return block
+        present = self._present(number * _BLOCK_BYTES, min((number + 1) * _BLOCK_BYTES, self.size))
+        if present is not None:
+            return present
         self._run = min(self._run * 2, _RUN_BYTES // _BLOCK_BYTES) if number == self._next else 1
         end = number + 1
         while end < number + max(self._run, last + 1 - number) and end not in self._blocks:
@@ -143,6 +167,9 @@ class BlockFile(io.RawIOBase):
         except KeyError:
             # Another thread dropped it after this one had it.
             return
+
+    def __repr__(self) -> str:
+        return super().__repr__() if self._name is None else self._name
 
     def _one(self, start: int, stop: int) -> Buffer:
         return self._store.read([(start, stop)])[0]

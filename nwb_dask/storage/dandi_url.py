@@ -164,6 +164,13 @@ def split_pinned(url: str) -> tuple[str, str] | None:
     return None if match is None else (_instance(match["instance"]), match["asset"].lower())
 
 
+def asset_link(url: str) -> str | None:
+    """Return the link to a pinned asset that any client follows; None if it is none of an archive known by name."""
+    found = split_pinned(url)
+    known = None if found is None else INSTANCES.get(found[0])
+    return None if found is None or known is None else f"{known.api}/assets/{found[1]}/download/"
+
+
 def key_variable(instance: str) -> str:
     """Return the variable of the environment that holds the key of an archive, as dandi-cli names it."""
     return re.sub(r"\W", "_", instance.upper()) + "_API_KEY"

@@ -53,6 +53,8 @@ _METADATA_ADDRESSES = frozenset(
 )
 _NAT64 = ip_network("64:ff9b::/96")
 _LOW_HALF = 0xFFFF_FFFF
+_ODD = re.compile(r"[\x00-\x20\x7f\\#]")
+"""Where a server's name has one of these, clients disagree about where it ends."""
 
 
 def allows(rules: Iterable[str], url: str) -> bool:
@@ -78,7 +80,7 @@ def matches(rule: str, url: str) -> bool:
     wanted = scheme(rule)
     if typed in BUCKETS:
         return rule == "*" or (wanted in BUCKETS and origin_of(rule) == origin_of(url))
-    if typed not in _PORTS or (wanted and wanted != typed):
+    if typed not in _PORTS or (wanted and wanted != typed) or not _is_clear(url):
         return False
     if rule == "*":
         return True
@@ -87,6 +89,12 @@ def matches(rule: str, url: str) -> bool:
     if not _pattern(server_name(as_url)).fullmatch(server_name(url)):
         return False
     return _port(url) == port if port else not wanted or _port(url) == _PORTS[typed]
+
+
+def _is_clear(url: str) -> bool:
+    """Return whether every client reads the same server and port from a URL."""
+    authority = re.split("[/?]", url.partition("://")[2], maxsplit=1)[0]
+    return not _ODD.search(authority) and _port(url) is not None
 
 
 @cache
@@ -125,7 +133,7 @@ def address_of(host: str) -> IPv4Address | IPv6Address | None:
         try:
             # The system takes 2852039166 and 0xa9fea9fe for addresses, too.
             return IPv4Address(socket.inet_aton(host))
-        except (OSError, UnicodeError):
+        except (OSError, ValueError):
             return None
     return found if isinstance(found, IPv4Address) else _embedded(found) or found
 

@@ -56,6 +56,8 @@ class RemoteFolder:
         Where the values are, and how to reach them, if that is not what `url` and `access` say.
     cached : Identity, optional
         A version that was there once; one conditional request for each document of it tells whether it still is.
+    is_proven : bool
+        Whether an answer has just shown that the `expected` version is there, so that no read asks for it.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class RemoteFolder:
         expected: Identity | None,
         cached: Identity | None = None,
         base: tuple[Url, Access] | None = None,
+        is_proven: bool = False,
     ) -> None:
         check_process()
         self.access = access
@@ -92,7 +95,7 @@ class RemoteFolder:
         """Whether the version given as `cached` is still there."""
         if expected is not None:
             identity = expected
-            self._unproven = split_version(expected) or []
+            self._unproven = [] if is_proven else split_version(expected) or []
         else:
             identity = self._open(cached)
         self.source = Source(url, identity)
@@ -161,19 +164,25 @@ class RemoteFolder:
         return identity
 
     def _look(self) -> list[RootVersion]:
-        """Ask for all documents that may be at the root; return the versions of those that count."""
-        roots = candidates(self._name)
-        left = [root for root in roots if root not in self._held]
-        outcomes = dict(zip(left, self._ask_all([(root, None) for root in left], is_fatal=_never), strict=True))
-        found = {root: one.identity for root, one in outcomes.items() if isinstance(one, Answer) and one.identity}
-        versions = choose(found)
-        failures = [one for one in outcomes.values() if isinstance(one, Failure) and not is_absent(one)]
+        """Ask for the documents that may be at the root; return the versions of those that count."""
+        outcomes: dict[str, Outcome | None] = {}
+        versions: list[RootVersion] = []
+        failures: list[Failure] = []
+        for roots in candidates(self._name):
+            answers = self._ask_all([(root, None) for root in roots], is_fatal=_never)
+            outcomes |= dict(zip(roots, answers, strict=True))
+            found = {root: one.identity for root, one in outcomes.items() if isinstance(one, Answer) and one.identity}
+            versions = choose(found)
+            failures = [one for one in outcomes.values() if isinstance(one, Failure) and not is_absent(one)]
+            if versions or not all(map(is_refused, failures)):
+                break
         passing = [one for one in failures if not is_refused(one)]
         if passing or (failures and not versions):
             raise self._explain((passing or failures)[0], "")
         if not versions:
             raise SourceNotFoundError(
-                f"nothing is at {self._name}, neither a file nor a store: it has no {', '.join(roots)}", url=self._name
+                f"nothing is at {self._name}, neither a file nor a store: it has no {', '.join(outcomes)}",
+                url=self._name,
             )
         for root, one in outcomes.items():
             self._held[root] = one.body if isinstance(one, Answer) else None
@@ -192,6 +201,9 @@ class RemoteFolder:
         pin = Pin(unless=known.identity.value) if known is not None and is_etag else Pin()
         wanted = None if known is None or is_etag else (0, 1)
         outcome = send(engine, wanted, pin, name=self._name, seconds=self._seconds)
+        if isinstance(outcome, Failure) and outcome.reason == "whole":
+            # The server does not know ranges.
+            outcome = send(engine, None, pin, name=self._name, seconds=self._seconds)
         if isinstance(outcome, Answer) and outcome.content_type.startswith("text/html"):
             # What some servers send for whatever is not there.
             return Failure("status", 404)

@@ -17,6 +17,7 @@ from nwb_dask.index import Identity
 from nwb_dask.storage.keys import ROOTS
 
 _LINDI = "lindi.json"
+_CONSOLIDATED = (".zmetadata", "zarr.json")
 _KINDS: tuple[Literal["etag", "mtime", "size"], ...] = ("etag", "mtime", "size")
 """From the strongest to the weakest."""
 
@@ -29,9 +30,15 @@ class RootVersion:
     identity: Identity
 
 
-def candidates(url: str) -> tuple[str, ...]:
-    """Return the documents that may be at the root of a folder of this name, the most telling first."""
-    return (_LINDI,) if url.rstrip("/").endswith(".lindi.d") else tuple(one for one in ROOTS if one != _LINDI)
+def candidates(url: str) -> tuple[tuple[str, ...], ...]:
+    """Return the documents that may be at the root of a folder of this name, in the rounds to ask for them.
+
+    Those of a later round are asked for only where none of an earlier one is there: a Zarr store without ``.zmetadata``
+    and ``zarr.json`` costs a round more, and all others two requests less.
+    """
+    if url.rstrip("/").endswith(".lindi.d"):
+        return ((_LINDI,),)
+    return _CONSOLIDATED, tuple(one for one in ROOTS if one not in {*_CONSOLIDATED, _LINDI})
 
 
 def choose(found: Mapping[str, Identity]) -> list[RootVersion]:

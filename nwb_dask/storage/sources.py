@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from nwb_dask.errors import SourceNotFoundError, UnsupportedLayoutError
 from nwb_dask.index import Url
-from nwb_dask.storage.access import Access, find_secrets
+from nwb_dask.storage.access import Access, find_file_system, find_secrets
 from nwb_dask.storage.dandi_url import DandiUrl, parse_dandi
 from nwb_dask.storage.globs import MAGIC, Choice, translate
 from nwb_dask.storage.keys import ZARR_ROOTS
@@ -125,7 +125,12 @@ def _expand(item: object, access: Access) -> list[Named]:
         raise TypeError(f"a source is a path, a URL, or a list of them, not {type(item).__name__}")
     if not text:
         raise SourceNotFoundError("no sources: the path is empty")
+    system = find_file_system(access)
+    if system is not None:
+        text = system.unstrip_protocol(text)
     kind = scheme(text)
+    if system is not None and kind != "file":
+        return [_remote(text)]
     if kind == "":
         return _paths(text)
     if kind == "file":

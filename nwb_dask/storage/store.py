@@ -84,7 +84,12 @@ class Store(Protocol):
 
 
 def open_store(
-    url: Url, access: Access, expected: Identity | None = None, *, cached: Identity | None = None
+    url: Url,
+    access: Access,
+    expected: Identity | None = None,
+    *,
+    cached: Identity | None = None,
+    is_proven: bool = False,
 ) -> Store | Folder:
     """Return the open file or folder at `url`.
 
@@ -110,6 +115,9 @@ def open_store(
         A version that was there once, if `expected` is None. One small request then tells whether it still is
         (`Store.is_unchanged`), and nothing is fetched of it; no request is made where the URL pins that version. If
         it is another one now, the store is open at that, and the answer serves as its head.
+    is_proven : bool
+        Whether an answer has just shown that `expected` is there: the first read of a remote folder does not ask again.
+        Reads of files are pinned to their version in any case.
 
     Raises
     ------
@@ -131,7 +139,7 @@ def open_store(
         return _open_asset(url, access, expected, cached=cached)
     is_folder = is_folder_url(url) if version is None else split_version(version) is not None
     if is_folder and not is_pinned(url):
-        return RemoteFolder(url, access, expected=expected, cached=cached)
+        return RemoteFolder(url, access, expected=expected, cached=cached, is_proven=is_proven)
     try:
         return open_bytes(url, access, expected, cached=cached)
     except SourceNotFoundError as error:

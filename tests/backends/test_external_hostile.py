@@ -363,3 +363,13 @@ def test_eight_tebibytes_that_are_only_declared_allocate_nothing(tmp_path: Path)
     # Numbers of up to 2**20 chunks are looked at; no row is made.
     assert peak < 128e6
     assert grown < 160_000
+
+
+def test_a_file_beside_the_first_is_said_to_be_refused_from_its_own_folder_too(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, outside = folders
+    monkeypatch.chdir(outside)
+    access = make_access({"allow_external": [inside]})
+    with pytest.raises(SourceAccessError, match="is in no folder that is allowed"):
+        open_allowed("secret.h5", beside=str(outside / "main.h5"), access=access)

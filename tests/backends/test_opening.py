@@ -41,10 +41,10 @@ def test_what_is_no_hdf5_says_what_it_looks_like(tmp_path: Path, looks: str) -> 
 
 
 @pytest.mark.parametrize("body", [b'{"zarr_format": 2}'])
-def test_other_containers_are_not_supported_yet(tmp_path: Path, body: bytes) -> None:
+def test_a_document_of_a_zarr_store_says_to_give_its_folder(tmp_path: Path, body: bytes) -> None:
     path = tmp_path / "f.nwb"
     path.write_bytes(body)
-    with open_local(path) as store, pytest.raises(UnsupportedLayoutError, match="this version"):
+    with open_local(path) as store, pytest.raises(UnsupportedLayoutError, match="give the folder that it is in"):
         open_file(store)
 
 
@@ -58,3 +58,14 @@ def test_a_user_block_may_stand_before_hdf5(tmp_path: Path, size: int) -> None:
     path.write_bytes(body)
     with open_local(path) as store, open_file(store) as ours:
         assert set(ours.index("/").arrays) == {"/x"}
+
+
+def test_references_in_a_remote_file_named_like_hdf5_say_how_to_name_it(tmp_path: Path) -> None:
+    path = tmp_path / "f.nwb"
+    path.write_bytes(b'{"refs": {".zgroup": "{}"}}')
+    with (
+        open_local(path) as store,
+        open_file(RemoteStore(store)) as file,
+        pytest.raises(UnsupportedLayoutError, match=r"references .* a name that ends in \.json"),
+    ):
+        file.index("/")

@@ -301,3 +301,18 @@ def test_real_files_are_there_to_be_compared() -> None:
     if not FILES:
         pytest.skip("REAL FILES ARE ABSENT: nothing was compared with them")
     assert len(FILES) >= 5
+
+
+def test_index_writes_references_that_say_where_the_data_are(run: Run, sessions: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "one.lindi.json"
+    done = run("index", sessions[0], "-o", out, "--report", "json")
+    assert done.exit_code == 0, done.stderr
+    (row,) = json.loads(done.stdout)
+    refs = json.loads(out.read_text())["refs"]
+    assert refs["units/.zgroup"] == {"zarr_format": 2}
+    assert (row["file"], row["arrays"]) == (str(sessions[0]), sum(key.endswith(".zarray") for key in refs))
+    assert run("index", sessions[0], "-o", out).exit_code == 3
+    assert run("index", sessions[0], "-o", out, "--force").exit_code == 0
+    assert run("index", sessions[0], "--format", "lindi").exit_code == 2
+    assert run("index", sessions[0], "--format", "lindi", "-o", "-").exit_code == 2
+    assert run("index", sessions[0], "--url", "https://example.org/a.nwb").exit_code == 2

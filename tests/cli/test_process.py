@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -47,6 +48,21 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr
     assert not set(ran.stderr.split()) & HEAVY
     assert "Usage: nwb-dask" in ran.stdout
     assert "plain,tables" in ran.stdout
+
+
+def test_nothing_but_the_report_of_references_is_on_stdout(sessions: list[Path], tmp_path: Path) -> None:
+    arguments = [
+        "index",
+        str(sessions[0]),
+        "--format",
+        "icechunk",
+        "-o",
+        str(tmp_path / "a.icechunk"),
+        "--report",
+        "json",
+    ]
+    ran = subprocess.run([*COMMAND, *arguments], check=True, capture_output=True, text=True, cwd=ROOT)
+    assert [one["url"] for one in json.loads(ran.stdout)] == [f"file://{sessions[0]}"]
 
 
 def test_a_reader_who_leaves_early_ends_the_command_quietly(sessions: list[Path]) -> None:

@@ -22,7 +22,7 @@ from .oracle import Table
 from .oracle_series import Shown
 from .summary import OUTCOME, SERIES_OUTCOME
 from .test_parity import DATA, differences
-from .test_series import _compare
+from .test_series import compare_series
 
 FOLDER = DATA / "interop"
 SESSION = FOLDER / "session.nwb"
@@ -95,7 +95,7 @@ def test_every_series_of_every_form_is_equal(form: str, series: oracle_series.Fi
     assert {path for path in found if not _is_added(form, path)} == set(series.series)
     outcomes: list[dict[str, Any]] = []
     for path, shown in series.series.items():
-        outcome = _compare(found[path], shown, series, [])
+        outcome = compare_series(found[path], shown, series, [])
         outcomes.append({"file": f"the session as {form}", "series": path, **outcome})
     record_property(SERIES_OUTCOME, json.dumps(outcomes))
 

@@ -55,7 +55,7 @@ def test_series_of_a_file_are_what_pynwb_shows(subject: tuple[str, Path], record
     for place, shown in expected.series.items():
         told = [text for text in warned if text.startswith(f"{place} of ")]
         if place in found:
-            outcome = _compare(found[place], shown, expected, told)
+            outcome = compare_series(found[place], shown, expected, told)
         else:
             (reason,) = (text.partition("is left out: ")[2] for text in told if "is left out: " in text)
             assert ELSEWHERE.search(reason), reason
@@ -68,7 +68,7 @@ def test_series_of_a_file_are_what_pynwb_shows(subject: tuple[str, Path], record
     record_property(SERIES_OUTCOME, json.dumps(outcomes))
 
 
-def _compare(found: xr.Dataset, shown: Shown, file: File, told: list[str]) -> dict[str, Any]:
+def compare_series(found: xr.Dataset, shown: Shown, file: File, told: list[str]) -> dict[str, Any]:
     """Compare one series; return what was compared."""
     data = found["data"]
     outcome: dict[str, Any] = {"kind": shown.kind, "oracle": shown.note or file.oracle}

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TypeAlias
 
@@ -29,12 +32,12 @@ Opener: TypeAlias = Callable[..., Folder]
 
 def opener(kind: str, engine: str, **fixed: object) -> Opener:
     def open_it(server: RangeServer, expected: Identity | None = None, name: str = NAME, **more: object) -> Folder:
-        cached = more.pop("cached", None)
+        cached, is_proven = more.pop("cached", None), more.pop("is_proven", False)
         options = {"engine": engine, **fixed, **more}
         if kind != "http":
             options["endpoint_url"] = server.base_url
         url = server.url(name) if kind == "http" else f"{kind}://{name}"
-        found = open_store(Url(url), make_access(options), expected, cached=cached)  # type: ignore[arg-type]  # given by tests
+        found = open_store(Url(url), make_access(options), expected, cached=cached, is_proven=is_proven)  # type: ignore[arg-type]  # given by tests
         assert isinstance(found, Folder)
         return found
 
@@ -118,10 +121,29 @@ def test_every_engine_gives_a_version_that_can_be_asked_for(each: Opener, server
 
 def test_opening_takes_one_round_and_what_it_fetched_is_kept(server: RangeServer, path: Path) -> None:
     with trace() as seen, BY_HTTP(server) as folder:
-        assert (seen.rounds, seen.requests, len(server.log)) == (1, 4, 4)
-        found = read(folder, (".zmetadata", None), ("zarr.json", None), (".zgroup", None), (".zattrs", None))
-        assert found == [contents(path, ".zmetadata"), None, contents(path, ".zgroup"), contents(path, ".zattrs")]
+        assert (seen.rounds, seen.requests, len(server.log)) == (1, 2, 2)
+        assert read(folder, (".zmetadata", None), ("zarr.json", None)) == [contents(path, ".zmetadata"), None]
+        assert len(server.log) == 2
+
+
+def test_a_store_without_consolidated_documents_is_opened_in_two_rounds(server: RangeServer, tmp_path: Path) -> None:
+    path = write_store(tmp_path / "bucket" / "plain.zarr", is_consolidated=False)
+    with trace() as seen, BY_HTTP(server, name="bucket/plain.zarr") as folder:
+        assert (seen.rounds, seen.requests) == (2, 4)
+        assert read(folder, (".zgroup", None), (".zattrs", None)) == [
+            contents(path, ".zgroup"),
+            contents(path, ".zattrs"),
+        ]
         assert len(server.log) == 4
+
+
+def test_an_expected_version_that_was_seen_a_moment_ago_is_not_asked_for_again(server: RangeServer) -> None:
+    version = BY_HTTP(server).source.identity
+    server.reset()
+    with BY_HTTP(server, version, is_proven=True) as folder:
+        assert folder.is_confirmed
+        folder.read_keys([("x/0", None)])
+        assert len(server.log) == 1
 
 
 def test_a_version_that_is_expected_is_proved_in_the_round_of_the_first_read(server: RangeServer) -> None:
@@ -255,6 +277,18 @@ def test_a_server_without_ranges_sends_values_whole(name: str, fault: Fault, ser
         assert read(folder, ("x/big", (5, 9)), ("x/big", 3)) == [BIG[5:9], BIG[-3:]]
 
 
+def test_a_version_is_asked_for_where_the_server_has_neither_etags_nor_ranges(tmp_path: Path, path: Path) -> None:
+    with RangeServer(tmp_path, etag="none") as server:
+        server.inject(f"{NAME}/.zmetadata", "ignore-range")
+        with BY_HTTP(server) as folder:
+            version = folder.source.identity
+        assert version.kind == "mtime"
+        with BY_HTTP(server, version) as folder:
+            assert bytes(folder.read_keys([("x/0", None)])[0] or b"") == contents(path, "x/0")
+        with BY_HTTP(server, cached=version) as folder:
+            assert folder.is_unchanged
+
+
 def test_a_value_replaced_between_its_parts_is_noticed(server: RangeServer) -> None:
     with BY_HTTP(server, requests_per_host=1) as folder:
         server.swap(f"{NAME}/x/big", BIG[::-1], after=1)
@@ -287,3 +321,25 @@ def test_a_source_pickles_and_its_folder_reads_in_another_process(server: RangeS
     with open_store(source.url, make_access(None), source.identity) as folder:
         assert isinstance(folder, Folder)
         assert folder.read_keys([("x/0", None)])[0] is not None
+
+
+class SilentHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_server_without_ranges_proves_versions_and_sends_whole_values(path: Path) -> None:
+    handler = partial(SilentHandler, directory=str(path.parent.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as plain:
+        thread = threading.Thread(target=plain.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            url = Url(f"http://127.0.0.1:{plain.server_address[1]}/{NAME}")
+            version = open_store(url, make_access({})).source.identity
+            assert open_store(url, make_access({}), cached=version).is_unchanged
+            with open_store(url, make_access({}), version) as folder:
+                assert isinstance(folder, Folder)
+                assert read(folder, ("x/big", (100, 200)), ("x/big", 16)) == [BIG[100:200], BIG[-16:]]
+        finally:
+            plain.shutdown()
+            thread.join()

@@ -56,6 +56,23 @@ def test_a_spelling_that_hides_an_address_hides_nothing(url: str) -> None:
     assert not allows(("*",), url)
 
 
+@pytest.mark.parametrize(
+    "authority",
+    [
+        "own.org#@evil.org",
+        "own.org\\@evil.org",
+        "own.org\t.evil.org",
+        "own.org%00.evil.org",
+        "own.org:80:80",
+        "own.org:99999",
+    ],
+)
+def test_a_name_that_clients_read_in_two_ways_is_no_server(authority: str) -> None:
+    url = f"https://{authority}/x"
+    assert not allows(("own.org", "https://own.org", "evil.org", "https://evil.org"), url)
+    assert "%" in authority or not allows(("*",), url)
+
+
 @pytest.mark.parametrize("host", ["10.0.0.1", "127.0.0.1", "[::1]", "[2001:db8::1]", "example.org", "[::]", "0"])
 def test_other_addresses_are_not_of_the_own_link(host: str) -> None:
     assert not is_link_local(server_name(f"http://{host}/"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from nwb_dask.backends.known import GroupPart, Known
 from nwb_dask.index import ArrayEntry, AttributeValue, FileIndex, GroupEntry, Reference, basename, join
@@ -26,10 +27,13 @@ class Wanted:
         return self if self.arrays is None else replace(self, arrays=self.arrays | {POINTER})
 
 
-def collect_parts(known: Known, path: str, address: int, *, recursive: bool) -> list[GroupPart]:
+def collect_parts(
+    known: Known, path: str, address: int, same: MutableMapping[str, str], *, recursive: bool
+) -> list[GroupPart]:
     """Return the parts of the group at `path`, of its member groups, and if `recursive` of all groups below.
 
-    Depth first, as the file iterates. A group that several hard links lead to comes once.
+    Depth first, as the file iterates. A group that several hard links lead to comes once; its other paths are put into
+    `same`, with the path that it stands under, if `recursive`.
     """
     top = known.parts[path]
     parts: list[GroupPart] = []
@@ -38,14 +42,17 @@ def collect_parts(known: Known, path: str, address: int, *, recursive: bool) -> 
         return [top, *(part for part in members if part is not None and part.depth != "links")]
     top_address: int | None = address
     stack = [(path, top_address)]
-    seen: set[int] = set()
+    seen: dict[int, str] = {}
     while stack:
         here, found = stack.pop()
+        if found in seen:
+            same[here] = seen[found]
+            continue
         part = known.parts.get(here)
-        if part is None or part.depth == "links" or found in seen:
+        if part is None or part.depth == "links":
             continue
         if found is not None:
-            seen.add(found)
+            seen[found] = here
         parts.append(part)
         below = [
             (join(here, name), part.addresses.get(name))
@@ -78,7 +85,11 @@ def unresolved(parts: Iterable[GroupPart], wanted: Wanted) -> set[int]:
 
 
 def compose_index(
-    known: Known, parts: Iterable[GroupPart], wanted: Wanted, names: Collection[str] | None = None
+    known: Known,
+    parts: Iterable[GroupPart],
+    wanted: Wanted,
+    names: Collection[str] | None = None,
+    same: Mapping[str, str] = MappingProxyType({}),
 ) -> FileIndex:
     """Return the index of `parts`, with references as paths as far as `Known.paths` has them.
 
@@ -99,7 +110,7 @@ def compose_index(
             arrays[entry.path] = with_attributes(entry, wanted, known.paths) if entry.attributes else entry
         if part.problems:
             problems.update(_shown_problems(part, wanted, names if len(groups) == 1 else None))
-    return FileIndex(known.source, groups, arrays, problems)
+    return FileIndex(known.source, groups, arrays, problems, same)
 
 
 def choose(arrays: Mapping[str, ArrayEntry], names: Collection[str]) -> dict[str, ArrayEntry]:

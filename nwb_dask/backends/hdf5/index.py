@@ -16,7 +16,7 @@ from nwb_dask.backends.hdf5.boundary import H5PY_ERRORS
 from nwb_dask.backends.hdf5.links import Member, find_object, list_members, read_link, stored_path, text
 from nwb_dask.backends.hdf5.references import ReferencePaths
 from nwb_dask.backends.hdf5.spans import n_chunks
-from nwb_dask.backends.hdf5.types import StoredType, stored_type
+from nwb_dask.backends.hdf5.types import NAMED_TYPE, StoredType, stored_type
 from nwb_dask.backends.hdf5.virtual import require_fixed_extent
 from nwb_dask.backends.protocol import ByteSource
 from nwb_dask.errors import NWBDaskError, UnsupportedLayoutError
@@ -104,7 +104,8 @@ class Indexer:
         self._arrays: dict[str, ArrayEntry] = {}
         self._problems: dict[str, str] = {}
         # Groups that were described, by address: hard links may lead in circles.
-        self._seen: set[int] = set()
+        self._seen: dict[int, str] = {}
+        self._same: dict[str, str] = {}
         self.opened: dict[str, OpenArray] = {}
         """Datasets by the path under which they were described."""
 
@@ -118,7 +119,7 @@ class Indexer:
             self._add_array(oid, name, None)
         elif isinstance(oid, h5g.GroupID):
             if recursive:
-                self._seen.add(h5o.get_info(oid).addr)
+                self._seen[h5o.get_info(oid).addr] = name
             chosen = None if names is None else {one.encode("utf-8", "surrogateescape") for one in names}
             self._describe_tree(oid, found, name, chosen, recursive=recursive)
         else:
@@ -128,6 +129,7 @@ class Indexer:
             self._groups,
             self._arrays,
             self._problems,
+            self._same,
         )
 
     def _describe_tree(
@@ -170,8 +172,10 @@ class Indexer:
                     self._add_array(oid, path, group)
                 elif not recursive:
                     self._add_group(_Group(oid, group.step(member), path, list_members(oid)))
-                elif member.kind == h5l.TYPE_HARD and member.address not in self._seen:
-                    self._seen.add(member.address)
+                elif member.kind == h5l.TYPE_HARD and member.address in self._seen:
+                    self._same[path] = self._seen[member.address]
+                elif member.kind == h5l.TYPE_HARD:
+                    self._seen[member.address] = path
                     below.append(_Group(oid, group.step(member), path))
             except (*H5PY_ERRORS, NWBDaskError) as exc:
                 self._problems[path] = _reason(exc)
@@ -187,7 +191,7 @@ class Indexer:
         else:
             return None
         if not isinstance(oid, (h5d.DatasetID, h5g.GroupID)):
-            raise UnsupportedLayoutError("it is a named datatype, which holds no data")
+            raise UnsupportedLayoutError(NAMED_TYPE)
         return oid
 
     def _choose(self, group: _Group, names: set[bytes]) -> set[bytes]:

@@ -36,6 +36,7 @@ class Pages:
         self._gap_bytes = gap_bytes
         self._at_once = at_once
         self._pages: dict[int, memoryview] = {}
+        self._along: list[tuple[int, int]] = []
 
     @property
     def waits(self) -> bool:
@@ -93,8 +94,25 @@ class Pages:
             number in self._pages for number in range(start // page_bytes, (stop - 1) // page_bytes + 1)
         )
 
+    def held(self) -> tuple[tuple[int, int], ...]:
+        """Return which ranges of the file are here, in order and apart from each other."""
+        runs: list[tuple[int, int]] = []
+        for number in sorted(self._pages):
+            begin, end = number * self._page_bytes, min((number + 1) * self._page_bytes, self._size)
+            if runs and runs[-1][1] == begin:
+                runs[-1] = (runs[-1][0], end)
+            else:
+                runs.append((begin, end))
+        return tuple(runs)
+
+    def bring_along(self, start: int, stop: int) -> None:
+        """Fetch a range too when anything is fetched next: it will probably be needed, and costs no round then."""
+        self._along.append((start, stop))
+
     def fetch(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Read the pages that hold `ranges` and are not here yet, in one call."""
+        if self._along:
+            ranges, self._along = [*ranges, *self._along], []
         page_bytes = self._page_bytes
         missing = sorted(
             {

@@ -30,7 +30,7 @@ from nwb_dask.backends.hdf5.virtual import SAME_FILE, read_pieces
 from nwb_dask.backends.known import Known
 from nwb_dask.backends.protocol import ByteSource, File, Request
 from nwb_dask.errors import NWBDaskError, SourceChangedError, UnsupportedLayoutError
-from nwb_dask.index import ArrayEntry, FileIndex, GroupEntry, Home, Reference, Source, basename, join
+from nwb_dask.index import ArrayEntry, FileIndex, GroupEntry, Home, Placement, Reference, Source, basename, join
 from nwb_dask.storage import AllowedStore, LocalStore
 
 _Values = npt.NDArray[np.generic]
@@ -70,6 +70,11 @@ class ReachingFile:
         """The file and its version, which covers the files that it has led to."""
         source = self._file.source
         return source if self._outside is None else replace(source, identity=self._outside.identity)
+
+    @property
+    def hdf5(self) -> Hdf5File:
+        """The file itself, which knows nothing of others."""
+        return self._file
 
     @property
     def known(self) -> Known:
@@ -196,6 +201,15 @@ class ReachingFile:
         if _is_elsewhere(entry):
             return entry.shape is None or 0 in entry.shape
         return self._file.holds(entry)
+
+    def locate(self, entries: Sequence[ArrayEntry]) -> list[Placement | NWBDaskError]:
+        """Return where the bytes of datasets of this file are; see `backends.File.locate`."""
+        here = iter(self._file.locate([entry for entry in entries if entry.home is None]))
+        return [next(here) if entry.home is None else self._located_outside(entry) for entry in entries]
+
+    def _located_outside(self, entry: ArrayEntry) -> UnsupportedLayoutError:
+        message = f"{entry.path} is in another file, of which no references are made"
+        return UnsupportedLayoutError(message, url=self._file.source.url, path=entry.path)
 
     def require_room(self, entry: ArrayEntry, n_bytes: int) -> None:
         """Raise if what a dataset is made of cannot hold so much; see `backends.File.require_room`."""

@@ -28,6 +28,7 @@ from nwb_dask.backends.hdf5.types import holds_objects
 from nwb_dask.backends.known import INLINE_BYTES, MAX_MANIFEST_CHUNKS
 from nwb_dask.backends.protocol import ByteSource
 from nwb_dask.index import ArrayEntry, ChunkManifest
+from nwb_dask.storage import Buffer
 
 T = TypeVar("T")
 
@@ -117,6 +118,12 @@ class Reader:
         for work in works:
             self._keep(work)
         return [work.error or _present(work.values) for work in works]
+
+    def locate(self, entries: Sequence[ArrayEntry]) -> list[ChunkManifest | Exception]:
+        """Return where all chunks of chunked datasets are, or why that cannot be told; in as few rounds as for one."""
+        works = [_Work(entry, _all_rows(entry)) for entry in entries]
+        run([self._locating(work) for work in works], self._pages)
+        return [work.error or _present(work.manifest) for work in works]
 
     def learn(self, entries: Iterable[ArrayEntry], *, present_only: bool = False) -> None:
         """Keep the values of small datasets, and where the chunks of the others are.
@@ -255,13 +262,22 @@ class Reader:
         plans = [_present(work.plan) for work in works]
         together = sum(plan.n_bytes for plan in plans) <= (_LOCAL_BYTES if self._is_local else _TOGETHER_BYTES)
         ranges = [one for plan in plans for one in plan.ranges] if together else []
-        buffers = self._store.read(ranges) if ranges else []
+        buffers = self._bytes(ranges)
         at = 0
         for work, plan in zip(works, plans, strict=True):
             mine = buffers[at : at + len(plan.ranges)]
             at += len(plan.ranges)
             with _Noting(work):
                 work.stored = plan.finish(mine) if together else plan.run(self._store.read, is_local=self._is_local)
+
+    def _bytes(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
+        """Return the bytes of each range; those of a remote file that describing it has brought are not fetched."""
+        if self._is_local:
+            return self._store.read(ranges) if ranges else []
+        here = {one: self._pages.view(*one) for one in ranges if self._pages.holds(*one)}
+        absent = [one for one in ranges if one not in here]
+        found = iter(self._store.read(absent) if absent else ())
+        return [here[one] if one in here else next(found) for one in ranges]
 
     def _decode(self, works: Sequence[_Work]) -> None:
         """Turn stored elements into values: one more round for text, one or more for references."""

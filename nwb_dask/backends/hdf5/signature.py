@@ -53,7 +53,8 @@ def _error(head: bytes) -> NWBDaskError:
         if b"zarr_format" in head or b"zarr_consolidated" in head:
             return UnsupportedLayoutError(f"not an HDF5 file: it looks like {_ZARR}")
         if b'"refs"' in head:
-            return UnsupportedLayoutError("JSON references to chunks (LINDI, kerchunk) are not read by this version")
+            looks = "references to chunks (LINDI, kerchunk); give it a name that ends in .json"
+            return UnsupportedLayoutError(f"not an HDF5 file: it looks like {looks}")
         return MalformedFileError("not an HDF5 file: it looks like JSON")
     if not any(head):
         return MalformedFileError("not an HDF5 file: it begins with zeros, as after an interrupted copy")

@@ -31,6 +31,7 @@ from nwb_dask.backends.hdf5.pages import Pages
 from nwb_dask.backends.hdf5.paths import split_path, stored_name
 from nwb_dask.backends.hdf5.rounds import Task, run
 from nwb_dask.backends.hdf5.scout import scout_task
+from nwb_dask.backends.hdf5.types import NAMED_TYPE
 from nwb_dask.backends.known import Depth, GroupPart
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 from nwb_dask.index import ArrayEntry, AttributeValue, FilePath, GroupEntry, join
@@ -299,7 +300,7 @@ class Tree:
                 following = [self._guarded(attributes, path, fail), *self._on_array(entry)]
             return following
         if kind == "datatype":
-            members.problems[path] = "it is a named datatype, which holds no data"
+            members.problems[path] = NAMED_TYPE
         elif not self._wanted.members and not recursive:
             self.lookup.keep(GroupPart(GroupEntry(path, _NOTHING, ()), _NOTHING, _NOTHING, depth="attributes"))
         elif is_hard or not recursive:

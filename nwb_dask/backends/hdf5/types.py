@@ -11,6 +11,8 @@ from h5py import h5t
 from nwb_dask.backends.hdf5.boundary import H5PY_ERRORS
 from nwb_dask.index import ElementType
 
+NAMED_TYPE = "it is a named datatype, which holds no data"
+"""Why an object that is one is neither group nor dataset."""
 _MAX_DEPTH = 12
 _INTEGER_SIZES = frozenset({1, 2, 4, 8})
 _ORDERS = {h5t.ORDER_LE: "<", h5t.ORDER_BE: ">"}

@@ -13,3 +13,12 @@ looking    what has to be looked up in a document for that
 file       one open document
 ========== ===================================================================================
 """
+
+from __future__ import annotations
+
+from nwb_dask.backends.lindi.convention import LindiConvention
+from nwb_dask.backends.lindi.file import LindiFile
+from nwb_dask.backends.lindi.loading import Contents, load
+from nwb_dask.backends.lindi.policy import make_policy
+
+__all__ = ["Contents", "LindiConvention", "LindiFile", "load", "make_policy"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from math import prod
 from types import TracebackType
@@ -24,7 +25,7 @@ from nwb_dask.backends.protocol import File, Request
 from nwb_dask.backends.zarr import checks
 from nwb_dask.backends.zarr.file import ZarrFile
 from nwb_dask.errors import MalformedFileError, NWBDaskError, UnsupportedLayoutError
-from nwb_dask.index import ArrayEntry, FileIndex, FilePath, Source
+from nwb_dask.index import ArrayEntry, FileIndex, FilePath, Placement, Source
 from nwb_dask.storage import Folder
 
 _MAX_NESTED = 4
@@ -104,8 +105,12 @@ class LindiFile:
         groups: bool = True,
         prepare: bool = False,
     ) -> FileIndex:
-        """Return what is known of the object at `path` and of its members; see `backends.File.index`."""
-        return self._open().zarr.index(
+        """Return what is known of the object at `path` and of its members; see `backends.File.index`.
+
+        Objects whose values are those of a dataset elsewhere are of the type that the dataset has there, which is
+        looked up: a document does not say whether they are text, references or regions.
+        """
+        found = self._open().zarr.index(
             path,
             names=names,
             recursive=recursive,
@@ -114,6 +119,26 @@ class LindiFile:
             groups=groups,
             prepare=prepare,
         )
+        typed = {path: self._typed(entry) for path, entry in found.arrays.items() if self._is_untyped(entry)}
+        return replace(found, arrays={**found.arrays, **typed}) if typed else found
+
+    def _is_untyped(self, entry: ArrayEntry) -> bool:
+        document = self._open().zarr.tree.array(entry.path).document
+        return document.dtype.hasobject and EXTERNAL in document.attributes
+
+    def _typed(self, entry: ArrayEntry) -> ArrayEntry:
+        """Return a dataset of objects with their type; as it is if the file with its values cannot be had."""
+        try:
+            link = self._link_of(entry)
+            return entry if link is None else replace(entry, element=self._there(entry, *link)[1].element)
+        except NWBDaskError:
+            # It raises when it is read.
+            return entry
+
+    def locate(self, entries: Sequence[ArrayEntry]) -> list[Placement | NWBDaskError]:
+        """Return why it is not told where the chunks are; see `backends.File.locate`."""
+        message = "its chunks are those of a document of references, of which no references are made"
+        return [UnsupportedLayoutError(message, url=self.source.url, path=entry.path) for entry in entries]
 
     def holds(self, entry: ArrayEntry) -> bool:
         """Return whether all values of an array are at hand; see `backends.File.holds`."""

@@ -5,7 +5,10 @@ a reference leads to                  it is followed
 ====================================  ==========================================================================
 what ``remap`` says                   to wherever that says, a local path included, because the user wrote it
 a path relative to the document       below the folder of the document, wherever that is
-a path of this machine                from a local document, to files in its folder and below, links resolved
+a path of this machine                from a local document, to files in its folder and in the folders of the option
+                                      ``allow_external``, and below, links resolved; without ``file://`` also to
+                                      HDF5 files and chunks of Zarr arrays wherever they are, which is what writers
+                                      of documents name
 an http(s) server or a bucket         to those of the document itself, of `storage.PUBLIC_STORES`, of the option
                                       ``allow_hosts``, and from a local document to this machine's own servers
 an address of the machine's own link  never
@@ -51,6 +54,8 @@ class Place:
 
     url: Url
     access: Access
+    otherwise: str = ""
+    """Why it is refused unless it is an HDF5 file or a chunk of a Zarr array; "" if any file will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +110,15 @@ class Policy:
         # A folder of chunks stands next to the file that it adds to, as other documents do.
         inside = os.path.realpath(os.path.dirname(folder) if self.is_folder else folder)  # noqa: PTH120  # text in, text out
         path = os.path.normpath(os.path.join(folder, local_path(named)))  # noqa: PTH118  # likewise
-        if os.path.commonpath((inside, os.path.realpath(path))) != inside:
-            raise self._refused(f"refers to {path[:200]!r}, which is not in the folder of the document or below")
+        real = os.path.realpath(path)
+        folders = (inside, *(os.path.realpath(one) for one in self.access.allowed_folders))
+        if not any(os.path.commonpath((one, real)) == one for one in folders):
+            allowing = f"allow_external=[{os.path.dirname(real)[:200]!r}] allows for it"  # noqa: PTH120  # likewise
+            message = f"refers to {path[:200]!r}, which is not in the folder of the document or below; {allowing}"
+            refused = self._refused(message)
+            if url_scheme(named):
+                raise refused
+            return Place(Url(path), self.access, refused.message)
         return Place(Url(path), self.access)
 
     def _beside(self, named: str) -> Place:

@@ -6,10 +6,18 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
+from nwb_dask.backends.hdf5.signature import check_signature
 from nwb_dask.backends.lindi.policy import Place
-from nwb_dask.errors import NWBDaskError, SourceChangedError
+from nwb_dask.errors import (
+    MalformedFileError,
+    NWBDaskError,
+    SourceAccessError,
+    SourceChangedError,
+    UnsupportedLayoutError,
+)
 from nwb_dask.index import Identity, Source, Url
 from nwb_dask.storage import Buffer, Store, display_url, is_local, open_bytes
 
@@ -18,6 +26,8 @@ T = TypeVar("T")
 _MAX_OPEN = 256
 _MAX_PINS = 4096
 _N_THREADS = 16
+_MAX_DEPTH = 16
+"""Folders between a chunk and its array, at most."""
 # A file that nothing is known of is asked for one byte, with which its version comes, and not for its ends.
 _NO_VERSION = Identity("mtime", "", 0)
 
@@ -93,6 +103,9 @@ class Targets:
         key = (self._source, place.url)
         expected = _Pins.identities.get(key)
         store = open_bytes(place.url, place.access, expected, cached=None if expected or ends else _NO_VERSION)
+        if place.otherwise and not _is_original(store):
+            store.close()
+            raise SourceAccessError(place.otherwise, url=self._source.url)
         _Pins.identities[key] = store.source.identity
         while len(_Pins.identities) > _MAX_PINS:
             _Pins.identities.popitem(last=False)
@@ -116,3 +129,13 @@ class Targets:
         """Close all of them; more than once is harmless."""
         while self._stores:
             self._stores.popitem()[1].close()
+
+
+def _is_original(store: Store) -> bool:
+    """Return whether a local file is an HDF5 file, or below a folder that is a Zarr array."""
+    try:
+        check_signature(store)
+    except (MalformedFileError, UnsupportedLayoutError):
+        folders = Path(store.local_path or "/").resolve().parents
+        return any((folder / name).is_file() for folder in folders[:_MAX_DEPTH] for name in (".zarray", "zarr.json"))
+    return True

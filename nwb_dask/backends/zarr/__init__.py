@@ -19,8 +19,21 @@ recent      documents that this process has read
 
 from __future__ import annotations
 
+from nwb_dask.backends.zarr.describe import describe_array
+from nwb_dask.backends.zarr.documents import ArrayDocument, GroupDocument
 from nwb_dask.backends.zarr.file import ZarrFile
 from nwb_dask.backends.zarr.hierarchy import KeySource
 from nwb_dask.backends.zarr.meaning import ArrayMeaning, Convention, GroupMeaning
+from nwb_dask.backends.zarr.parse import parse_array_v2
 
-__all__ = ["ArrayMeaning", "Convention", "GroupMeaning", "KeySource", "ZarrFile"]
+__all__ = [
+    "ArrayDocument",
+    "ArrayMeaning",
+    "Convention",
+    "GroupDocument",
+    "GroupMeaning",
+    "KeySource",
+    "ZarrFile",
+    "describe_array",
+    "parse_array_v2",
+]

@@ -23,8 +23,8 @@ from nwb_dask.backends.zarr.meaning import Convention, Values
 from nwb_dask.backends.zarr.reading import ArrayPlan, Reader, Wanted
 from nwb_dask.backends.zarr.room import Room
 from nwb_dask.backends.zarr.tree import Stored, Tree
-from nwb_dask.errors import NWBDaskError
-from nwb_dask.index import ArrayEntry, FileIndex, Source, basename
+from nwb_dask.errors import NWBDaskError, UnsupportedLayoutError
+from nwb_dask.index import ArrayEntry, FileIndex, Placement, Source, basename
 
 _HDMF = HdmfConvention()
 
@@ -107,6 +107,11 @@ class ZarrFile:
             parent = path.rstrip("/")
             self.prepare([one for one in found.arrays.values() if _is_next(one, parent, names)])
         return found
+
+    def locate(self, entries: Sequence[ArrayEntry]) -> list[Placement | NWBDaskError]:
+        """Return why it is not told where the chunks are; see `backends.File.locate`."""
+        message = "its chunks are those of a Zarr store, of which no references are made"
+        return [UnsupportedLayoutError(message, url=self.source.url, path=entry.path) for entry in entries]
 
     def holds(self, entry: ArrayEntry) -> bool:
         """Return whether all values of an array are at hand; see `backends.File.holds`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol
@@ -18,6 +19,8 @@ V2 = (".zgroup", ".zarray", ".zattrs")
 V3 = "zarr.json"
 CONSOLIDATED = ".zmetadata"
 _DOCUMENTS = frozenset({*V2, V3})
+_LOCATION = ".specloc"
+_SPECIFICATIONS = "specifications/"
 _MAX_OBJECTS = 1_000_000
 
 
@@ -69,7 +72,8 @@ def load_hierarchy(keys: KeySource) -> Hierarchy:
     """
     consolidated, root = keys.read_keys([(CONSOLIDATED, None), (V3, None)])
     if consolidated is not None:
-        return hierarchy_v2(_consolidated_v2(consolidated))
+        told = _consolidated_v2(consolidated)
+        return hierarchy_v2({**told, **_left_out(keys, told)})
     if root is not None:
         document = checks.mapping(checks.parse_json(root, V3), V3)
         inline = _consolidated_v3(document)
@@ -116,6 +120,27 @@ def _listed(keys: KeySource, listed: Iterable[str]) -> Hierarchy:
         nodes = {key.rpartition("/")[0]: value for key, value in parsed.items() if key.rpartition("/")[2] == V3}
         return hierarchy_v3(nodes, problems)
     return hierarchy_v2(parsed, problems)
+
+
+def _left_out(keys: KeySource, told: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the documents of the specifications that a store carries, if the consolidated ones leave them out.
+
+    hdmf-zarr 0.3 writes them after it has consolidated the others. They are looked for where the root says so, or where
+    looking costs no request.
+    """
+    attributes = told.get(".zattrs")
+    location = attributes.get(_LOCATION) if isinstance(attributes, dict) else None
+    if any(key.startswith(_SPECIFICATIONS) for key in told) or (location is None and keys.local_path is None):
+        return {}
+    chosen = [key for key in keys.list_keys(_SPECIFICATIONS) or () if key.rpartition("/")[2] in V2]
+    if not chosen or len(chosen) > _MAX_OBJECTS:
+        return {}
+    found: dict[str, Json] = {}
+    for key, data in zip(chosen, keys.read_keys([(key, None) for key in chosen]), strict=True):
+        # What is damaged here makes nothing of the rest unreadable.
+        with suppress(MalformedFileError):
+            found |= {} if data is None else {key: checks.parse_json(data, key)}
+    return found
 
 
 def _consolidated_v2(data: Buffer) -> Mapping[str, Json]:

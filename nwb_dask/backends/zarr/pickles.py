@@ -85,8 +85,10 @@ class _Array:
         found = dtype.numpy()
         n_items = prod(shape)
         if isinstance(data, list):
-            flat = _objects(data, found, n_items)
-        elif isinstance(data, (bytes, bytearray)) and not found.hasobject and len(data) == n_items * found.itemsize:
+            # numpy lists objects in the order of the axes, whatever the order in memory.
+            self.values = _objects(data, found, n_items).reshape(shape)
+            return
+        if isinstance(data, (bytes, bytearray)) and not found.hasobject and len(data) == n_items * found.itemsize:
             flat = np.frombuffer(data, found)
         else:
             raise MalformedFileError("damaged: a pickle has an array with other data than it declares")

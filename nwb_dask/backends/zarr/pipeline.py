@@ -31,6 +31,7 @@ _NUMERIC = re.compile(r"[<>|=]?[biufc][0-9]{1,2}|u?int[0-9]{1,2}|float[0-9]{1,2}
 _NOTHING = frozenset({"bytes", "endian", "transpose"})
 """Codecs that change neither the number of bytes nor what they mean by themselves."""
 _SAME_LENGTH = frozenset({"shuffle", *_NOTHING})
+_WITH_SHAPE = frozenset({"json2", "msgpack2", "pickle"})
 _MAX_OBJECT_BYTES = 1 << 30
 """Of a chunk of text or other objects, whose size is not declared."""
 _SPARE_BYTES = 1 << 16
@@ -70,6 +71,8 @@ class Pipeline:
         self.chunks = chunks
         self._axes = [_axes(one.options, len(chunks)) for one in codecs if one.id == "transpose"]
         self._order = order
+        # These codecs write nested lists or an array, of which the axes are those of the chunk in any order.
+        self._keeps_axes = any(one.id in _WITH_SHAPE for one in codecs) and not self._axes
         self.dtype = _stored_dtype(dtype, codecs)
         self.chunk_bytes = prod(chunks) * dtype.itemsize
 
@@ -96,7 +99,7 @@ class Pipeline:
         for at in range(len(self.codecs) - 1, -1, -1):
             found = self._undo(at, found)
         if isinstance(found, np.ndarray) and found.dtype.hasobject:
-            return self._arranged(found)
+            return found.reshape(self.chunks) if self._keeps_axes else self._arranged(found)
         return self._arranged(self._elements(_as_bytes(found)))
 
     def _undo(self, at: int, data: Buffer | Elements) -> Buffer | Elements:

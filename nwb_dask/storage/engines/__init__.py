@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 from nwb_dask.errors import NWBDaskError, SourceUnavailableError
 from nwb_dask.options import EngineName
-from nwb_dask.storage.access import Access, find_headers, find_rules, find_secrets
+from nwb_dask.storage.access import Access, find_file_system, find_headers, find_rules, find_secrets
 from nwb_dask.storage.concurrency import check_process
 from nwb_dask.storage.engines.protocol import Driver, Engine
 from nwb_dask.storage.urls import BUCKETS, display_url, scheme, split_bucket
@@ -64,6 +64,10 @@ def connect(url: str, access: Access, *, is_value: bool = False) -> Engine:
     check_process()
     typed, options = scheme(url), access.choices()
     kind, name = BUCKETS.get(typed, typed), options.engine
+    if find_rules(access) is None and (system := find_file_system(access)) is not None:
+        from nwb_dask.storage.engines.fsspec import connect_given  # noqa: PLC0415  # a library of its own
+
+        return connect_given(system, url, is_value=is_value)
     if find_rules(access) is not None and kind in _HTTP:
         # The one engine that sees where redirects lead.
         name = "http"

@@ -5,16 +5,27 @@ from __future__ import annotations
 import time
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from threading import Lock
 from typing import Any, TypeVar
 
 import fsspec
 from fsspec.core import url_to_fs
+from fsspec.implementations.cached import CachingFileSystem
 
 from nwb_dask.errors import NWBDaskError, SourceUnavailableError
 from nwb_dask.index import Identity
-from nwb_dask.storage.access import CHOICES, ONLY_HOSTS, Access, find_fsspec_options, find_headers, find_secrets
+from nwb_dask.storage.access import (
+    CHOICES,
+    FILE_SYSTEM,
+    ONLY_HOSTS,
+    Access,
+    find_fsspec_options,
+    find_headers,
+    find_secrets,
+)
 from nwb_dask.storage.engines.protocol import (
     WHOLE_BYTES,
     Answer,
@@ -33,6 +44,8 @@ T = TypeVar("T")
 # What file systems call the time of the last change.
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "Last-Modified", "created")
 _STATUSES = range(400, 600)
+_CACHES = Lock()
+"""Held while a cache of fsspec is used."""
 
 
 def connect_fsspec(url: str, access: Access, *, is_value: bool) -> FsspecEngine:
@@ -63,6 +76,12 @@ def connect_fsspec(url: str, access: Access, *, is_value: bool) -> FsspecEngine:
     raise failure
 
 
+def connect_given(fs: fsspec.AbstractFileSystem, url: str, *, is_value: bool) -> FsspecEngine:
+    """Return the engine of a file, or of a value in a folder, of a file system that the user has; nothing is sent."""
+    path = fs._strip_protocol(url)  # noqa: SLF001  # fsspec has no other way from a URL to a path
+    return (FsspecValue if is_value else FsspecEngine)(fs, path, host=_host(url), version=None)
+
+
 class FsspecEngine:
     """One file, by a file system of fsspec.
 
@@ -88,6 +107,11 @@ class FsspecEngine:
 
     def __init__(self, fs: fsspec.AbstractFileSystem, path: str, *, host: str, version: str | None) -> None:
         self._fs = fs
+        is_cache = isinstance(fs, CachingFileSystem)
+        # A cache of blocks looks for a file in a listing, which http does not have (fsspec 2026.9).
+        self._describing = fs.fs if is_cache else fs
+        # Two threads that open the same cached file may empty what the other has written (fsspec 2026.9, `MMapCache`).
+        self._turn: AbstractContextManager[object] = _CACHES if is_cache else nullcontext()
         self._path = path
         self._known: Identity | None = None
         self._modified: float | None = None
@@ -146,8 +170,8 @@ class FsspecEngine:
 
     def _info(self, **more: float) -> dict[str, Any]:
         # Listings are remembered by some, and what they said of the file with them.
-        self._fs.invalidate_cache(self._path)
-        found: dict[str, Any] = self._fs.info(self._path, **more)
+        self._describing.invalidate_cache(self._path)
+        found: dict[str, Any] = self._describing.info(self._path, **more)
         return found
 
     def _call(self, call: Callable[..., T], until: float) -> T | Failure:
@@ -156,7 +180,8 @@ class FsspecEngine:
         if left <= 0:
             return Failure("timeout")
         try:
-            return call(timeout=left) if self._fs.async_impl else call()
+            with self._turn:
+                return call(timeout=left) if self._fs.async_impl else call()
         except Exception as exc:  # noqa: BLE001  # of any library; the message may hold the URL
             return _translate(exc)
 
@@ -193,7 +218,7 @@ def _host(url: str) -> str:
 def _options(url: str, access: Access) -> dict[str, object]:
     """Return the options of a file system under the names that it has for them."""
     kind = BUCKETS.get(scheme(url), scheme(url))
-    given = {name: value for name, value in access.options if name not in {*CHOICES, ONLY_HOSTS}}
+    given = {name: value for name, value in access.options if name not in {*CHOICES, FILE_SYSTEM, ONLY_HOSTS}}
     given |= {name: value for name, value in find_secrets(access).items() if ":" not in name}
     headers = find_headers(access)
     if kind == "s3":

@@ -10,7 +10,7 @@ import sys
 import warnings
 from pathlib import Path
 
-import lindi  # type: ignore[import-not-found]  # in an environment of its own
+import lindi  # in an environment of its own
 
 
 def main(folder: Path, out: Path, url: str) -> None:

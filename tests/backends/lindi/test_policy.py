@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,11 +60,58 @@ def test_a_home_folder_is_a_name_beside_the_document() -> None:
 def test_a_local_document_names_files_of_its_folder_only(tmp_path: Path, url: str) -> None:
     folder = tmp_path / "docs"
     folder.mkdir()
-    (tmp_path / "up.bin").write_bytes(BLOB)
+    for name in ("up.bin", "x"):
+        (tmp_path / name).write_bytes(BLOB)
     (folder / "link.bin").symlink_to(tmp_path / "up.bin")
     (folder / "out").symlink_to(tmp_path)
-    with pytest.raises(SourceAccessError, match=r"not in the folder of the document or below; name the place yourself"):
-        policy_of(str(folder / "a.lindi.json")).place(url)
+    path = write(folder / "a.lindi.json", by_reference(url))
+    with (
+        opened(path) as file,
+        pytest.raises(
+            SourceAccessError,
+            match=r"not in the folder of the document or below; allow_external=.*; name the place yourself",
+        ),
+    ):
+        values(file, "/x")
+
+
+def test_a_local_document_names_hdf5_files_and_chunks_of_zarr_arrays_anywhere(tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    array = tmp_path / "store.zarr" / "x"
+    array.mkdir(parents=True)
+    (array / "0").write_bytes(BLOB)
+    with (
+        pytest.raises(SourceAccessError),
+        opened(write(folder / "a.lindi.json", by_reference(str(array / "0")))) as file,
+    ):
+        values(file, "/x")
+    (array / ".zarray").write_text("{}")
+    for url in (str(array / "0"), "../store.zarr/x/0"):
+        with opened(write(folder / f"{len(url)}.lindi.json", by_reference(url))) as file:
+            np.testing.assert_array_equal(values(file, "/x"), NUMBERS)
+    with (
+        pytest.raises(SourceAccessError, match="not in the folder"),
+        opened(write(folder / "b.lindi.json", by_reference(f"file://{array}/0"))) as file,
+    ):
+        values(file, "/x")
+
+
+def test_a_local_document_names_files_of_folders_that_are_allowed(tmp_path: Path) -> None:
+    for name in ("docs", "raw", "raw-not"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.bin").write_bytes(BLOB)
+    (tmp_path / "raw" / "link.bin").symlink_to(tmp_path / "raw-not" / "x.bin")
+    (tmp_path / "also").symlink_to(tmp_path / "raw")
+    for folder in ("raw", "also"):
+        with options(allow_external=[tmp_path / folder]):
+            policy = policy_of(str(tmp_path / "docs" / "a.lindi.json"))
+            assert policy.place(f"{tmp_path}/raw/x.bin").url == f"{tmp_path}/raw/x.bin"
+            assert policy.place("../also/x.bin").url == f"{tmp_path}/also/x.bin"
+            for url in (f"{tmp_path}/raw-not/x.bin", "../raw/../raw-not/x.bin", "../raw/link.bin", "../x.bin"):
+                assert re.search(r"allow_external=\['[^']*'\] allows for it", policy.place(url).otherwise)
+            with pytest.raises(SourceAccessError, match="of this machine"):
+                policy_of(REMOTE).place(f"{tmp_path}/raw/x.bin")
 
 
 @pytest.mark.parametrize("is_folder", [False, True])

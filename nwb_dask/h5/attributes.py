@@ -1,0 +1,74 @@
+"""Attributes of an object, as h5py shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NoReturn
+
+import h5py
+
+from nwb_dask.errors import UnsupportedLayoutError
+from nwb_dask.h5.values import attribute_value
+from nwb_dask.index import AttributeValue
+
+
+class Attributes(h5py.AttributeManager):  # type: ignore[misc]  # h5py has no types
+    """Attributes of one object of a `FacadeFile`.
+
+    Parameters
+    ----------
+    values : mapping
+        As a `GroupEntry` or `ArrayEntry` has them.
+    problems : mapping of str to str
+        Why those that are not among `values` cannot be read.
+    where : str
+        File and object, for messages.
+    """
+
+    def __init__(self, values: Mapping[str, AttributeValue], problems: Mapping[str, str], where: str) -> None:
+        self._values = values
+        self._problems = problems
+        self._where = where
+
+    def __getitem__(self, name: str | bytes) -> object:
+        key = name.decode() if isinstance(name, bytes) else name
+        if key in self._values:
+            return attribute_value(self._values[key])
+        if key in self._problems:
+            raise UnsupportedLayoutError(f"attribute {key!r} of {self._where} is not read: {self._problems[key]}")
+        raise KeyError(f"there is no attribute {key!r} of {self._where}")
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._values
+        yield from (name for name in self._problems if name and name not in self._values)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        key = name.decode() if isinstance(name, bytes) else name
+        return key in self._values or (bool(key) and key in self._problems)
+
+    def get_id(self, name: str) -> NoReturn:
+        """Refuse: there is no attribute of libhdf5 behind this."""
+        raise UnsupportedLayoutError(f"attribute {name!r} of {self._where} has no low-level identifier")
+
+    def __setitem__(self, name: str, value: object) -> None:
+        raise self._read_only()
+
+    def __delitem__(self, name: str) -> None:
+        raise self._read_only()
+
+    def create(self, name: str, data: object, shape: object = None, dtype: object = None) -> None:  # as h5py has it
+        """Refuse: the file is open for reading."""
+        raise self._read_only()
+
+    def modify(self, name: str, value: object) -> None:  # as h5py has it
+        """Refuse: the file is open for reading."""
+        raise self._read_only()
+
+    def _read_only(self) -> ValueError:
+        return ValueError(f"{self._where} is open for reading only")
+
+    def __repr__(self) -> str:
+        return f"<Attributes of {self._where}>"

@@ -1,0 +1,131 @@
+"""pynwb through `open_h5`: sessions equal those that it reads from the HDF5 file, whatever the container."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pynwb
+import pytest
+
+import nwb_dask
+from nwb_dask.h5.opening import open_facade
+from nwb_dask.index import Url
+from nwb_dask.storage import make_access
+from nwb_dask.testing import RangeServer
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+INTEROP, REAL = DATA / "interop", DATA / "real"
+RECORDED_AT = "http://127.0.0.1:8765/session.nwb"
+"""Where the LINDI document says that the HDF5 file is."""
+FORMS = ("session.lindi.json", "amended.lindi.tar", "session_zarr2.nwb.zarr", "session_zarr3.nwb.zarr")
+FILES = [path for path in sorted(REAL.rglob("*.nwb")) if path.is_file()]
+UNSIGNED = "test_pose.nwb"
+"""Has an attribute that its specification wants unsigned; the type of an attribute is not kept."""
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@contextmanager
+def read(file: Any) -> Iterator[pynwb.NWBFile]:
+    with pynwb.NWBHDF5IO(file=file, mode="r") as io:
+        yield io.read()
+
+
+def check_equal(expected: pynwb.NWBFile, found: pynwb.NWBFile) -> int:
+    """Compare every object; return how many there were."""
+    for field in ("identifier", "session_description", "session_start_time", "nwb_version"):
+        assert getattr(found, field, None) == getattr(expected, field, None)
+    for one, other in pairs(expected, found):
+        assert (type(other).__name__, other.name) == (type(one).__name__, one.name)
+        assert set(other.fields) == set(one.fields)
+        for name, value in one.fields.items():
+            check_field(value, other.fields[name])
+    return len(expected.objects)
+
+
+def pairs(expected: pynwb.NWBFile, found: pynwb.NWBFile) -> list[tuple[Any, Any]]:
+    """Return the same objects of both, by their ids; of files older than ids by their order."""
+    ours, theirs = found.objects, expected.objects
+    if not set(ours) & set(theirs):
+        return list(zip(theirs.values(), ours.values(), strict=True))
+    return [(one, ours[key]) for key, one in theirs.items()]
+
+
+def check_field(expected: Any, found: Any) -> None:
+    if isinstance(expected, str | int | float | bool | np.generic):
+        assert found == expected or (expected != expected and found != found)  # noqa: PLR0124  # NaN
+    elif hasattr(expected, "shape") and hasattr(expected, "dtype"):
+        assert len(found) == len(expected)
+        for one, other in zip(flat(expected), flat(found), strict=True):
+            assert as_compared(other) == as_compared(one)
+
+
+def flat(values: Any) -> list[Any]:
+    array = values[:100] if len(values.shape) else [values[()]]
+    return list(np.asarray(array, dtype=None if not isinstance(array, list) else object).ravel()[:400])
+
+
+def as_compared(value: Any) -> Any:
+    if isinstance(value, pynwb.core.Container):
+        return type(value).__name__, value.name
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, np.ndarray | tuple):
+        return [as_compared(one) for one in value]
+    return "nan" if isinstance(value, float) and np.isnan(value) else value
+
+
+@pytest.fixture(scope="module")
+def expected() -> Iterator[pynwb.NWBFile]:
+    """Yield the session as pynwb itself reads it from the HDF5 file."""
+    if not INTEROP.exists():
+        pytest.skip("the session in all forms is not here")
+    with pynwb.NWBHDF5IO(INTEROP / "session.nwb", mode="r") as io:
+        yield io.read()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_session_is_the_same_in_every_container(form: str, expected: pynwb.NWBFile) -> None:
+    with (
+        nwb_dask.options(remap={RECORDED_AT: str(INTEROP / "session.nwb")}),
+        read(nwb_dask.open_h5(INTEROP / form)) as found,
+    ):
+        assert check_equal(expected, found) == 97
+        columns = found.units.to_dataframe()
+        assert list(columns["spike_times"][0]) == list(expected.units.to_dataframe()["spike_times"][0])
+
+
+def test_a_remote_session_is_the_same(expected: pynwb.NWBFile) -> None:
+    with (
+        RangeServer(INTEROP) as server,
+        read(nwb_dask.open_h5(server.url("session.nwb"))) as found,
+    ):
+        assert check_equal(expected, found) == 97
+
+
+def check_facade(path: Path) -> bool:
+    """Compare what pynwb reads through the facade; return whether it reads the file at all."""
+    try:
+        io = pynwb.NWBHDF5IO(path, mode="r")
+        expected = io.read()
+    except Exception:  # noqa: BLE001  # whatever pynwb has against it
+        return False
+    with io, read(open_facade(Url(str(path)), make_access())) as found:
+        check_equal(expected, found)
+    return True
+
+
+@pytest.mark.skipif(not FILES, reason="the real files are not here")
+@pytest.mark.parametrize("path", FILES[3::60], ids=lambda path: path.name)
+def test_the_facade_of_a_real_file_gives_pynwb_the_same_session(path: Path) -> None:
+    assert check_facade(path)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FILES, reason="the real files are not here")
+def test_the_facade_of_every_real_file_gives_pynwb_the_same_session() -> None:
+    assert sum(check_facade(path) for path in FILES if path.name != UNSIGNED) >= 97

@@ -71,16 +71,11 @@ def test_notebooks_are_those_of_the_readme() -> None:
     assert not [path.name for path in NOTEBOOKS if f"]({path.name})" not in readme]
 
 
-def test_every_code_cell_runs_in_turn(executed: Cells) -> None:
+# One test, because a notebook would run again in each process of xdist that looks at what it gave.
+def test_every_code_cell_runs_in_turn_and_none_fails_or_warns_and_pictures_are_drawn(executed: Cells) -> None:
     assert [cell["execution_count"] for cell in executed] == list(range(1, len(executed) + 1))
-
-
-def test_no_cell_fails_or_warns(executed: Cells) -> None:
     assert not [output for output in _outputs(executed) if output["output_type"] == "error"]
     assert not [output["text"] for output in _outputs(executed) if output.get("name") == "stderr"]
-
-
-def test_pictures_are_drawn(executed: Cells) -> None:
     assert len([output for output in _outputs(executed) if "image/png" in output.get("data", {})]) >= 3
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
@@ -11,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from dask.dataframe.extensions import make_array_nonempty
-from distributed import Client, LocalCluster
+from distributed import Client
 
 from nwb_dask.adapters.ragged_dtype import NWBArray, NWBDtype
 from tests.adapters.ragged_cases import CASES, make, plain
@@ -26,15 +24,6 @@ def test_arrow_and_polars_take_the_rows_without_a_copy() -> None:
     table = pa.Table.from_pandas(pd.DataFrame({"x": array}))
     assert table.schema.field("x").type == pa.large_list(pa.float64())
     assert pl.DataFrame(table)["x"].to_list() == [[0.0, 1.0], [2.0, 3.0]]
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
 
 
 def every_case(repeats: int) -> pd.DataFrame:

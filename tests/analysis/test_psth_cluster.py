@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 
 import nwb_dask.dataframe as dd
 from nwb_dask.analysis import psth, spikes_in_intervals
 from tests.analysis.rates import ASK, check, expected_rates
 from tests.analysis.sessions import Session
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
-        Client(cluster) as one,
-    ):
-        yield one
 
 
 def test_workers_give_the_same_rates(client: Client, files: list[Path], sessions: list[Session]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import dask
 import h5py
 import pandas as pd
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 
 import nwb_dask
 import nwb_dask.dataframe as dd
@@ -48,14 +48,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             chunk_rows=512,
         )
     return path
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    # None would still take port 8787, for which clusters of other test processes compete.
-    here = "127.0.0.1:0"
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=here) as cluster, Client(cluster) as one:
-        yield one
 
 
 @dataclass(frozen=True, slots=True)

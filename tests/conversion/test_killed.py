@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -17,6 +17,9 @@ import pytest
 from nwb_dask.conversion.planning import Format
 
 ROOT = Path(__file__).resolve().parents[2]
+
+SOME = ("parquet", "delta", "zarr")
+"""A file for each table, a folder with a log of its own for each table, and a folder for each series."""
 
 
 @pytest.fixture
@@ -38,9 +41,13 @@ def kill(folder: Path, sources: list[Path], formats: list[str], *, n_kills: int,
     return report
 
 
-def test_a_killed_conversion_is_finished_by_the_next_run(folder: Path, sessions: list[Path]) -> None:
-    formats = [str(one) for one in get_args(Format)]
-    report = kill(folder, sessions, formats, n_kills=1, n_signals=1)
+@pytest.mark.parametrize(
+    "formats", [SOME, pytest.param(tuple(map(str, get_args(Format))), marks=pytest.mark.slow)], ids=["some", "all"]
+)
+def test_a_killed_conversion_is_finished_by_the_next_run(
+    folder: Path, sessions: list[Path], formats: Sequence[str]
+) -> None:
+    report = kill(folder, sessions, list(formats), n_kills=1, n_signals=1)
     assert report["failures"] == []
     assert len(report["steps"]) == 2 * len(formats)  # type: ignore[arg-type]  # a dict
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import h5py
@@ -71,6 +72,26 @@ class Table:
         return {column.name: column.problem for column in self.columns if column.problem}
 
 
+@lru_cache(maxsize=256)
+def _parents_in(text: str) -> dict[str, str]:
+    """Return the types of a specification, each with the one that it extends; many files have the same ones."""
+    parents: dict[str, str] = {}
+
+    def gather(node: object) -> None:
+        if isinstance(node, dict):
+            for prefix in ("neurodata_type", "data_type"):
+                if node.get(f"{prefix}_def") and node.get(f"{prefix}_inc"):
+                    parents[node[f"{prefix}_def"]] = node[f"{prefix}_inc"]
+            for child in node.values():
+                gather(child)
+        elif isinstance(node, list):
+            for child in node:
+                gather(child)
+
+    gather(json.loads(text))
+    return parents
+
+
 @dataclass(frozen=True, slots=True)
 class Types:
     """The type hierarchy that a file carries in its cached specifications."""
@@ -82,20 +103,9 @@ class Types:
         """Read every specification under ``/specifications``."""
         parents: dict[str, str] = {}
 
-        def gather(node: object) -> None:
-            if isinstance(node, dict):
-                for prefix in ("neurodata_type", "data_type"):
-                    if node.get(f"{prefix}_def") and node.get(f"{prefix}_inc"):
-                        parents[node[f"{prefix}_def"]] = node[f"{prefix}_inc"]
-                for child in node.values():
-                    gather(child)
-            elif isinstance(node, list):
-                for child in node:
-                    gather(child)
-
         def visit(_: str, item: h5py.Group | h5py.Dataset) -> None:
             if isinstance(item, h5py.Dataset) and item.shape == ():
-                gather(json.loads(item.asstr()[()]))
+                parents.update(_parents_in(item.asstr()[()]))
 
         if "specifications" in file:
             file["specifications"].visititems(visit)
@@ -123,12 +133,12 @@ def address(item: h5py.Group | h5py.Dataset) -> int:
     return int(h5py.h5o.get_info(item.id).addr)
 
 
-def read_file(path: Path) -> tuple[Table, ...]:
-    """Return every table of the file, and its one-row groups, in the order of their paths."""
+def read_file(path: Path, wanted: Callable[[str], bool] = lambda _: True) -> tuple[Table, ...]:
+    """Return every table of the file, and its one-row groups, in the order of their paths; or those that are wanted."""
     with h5py.File(path, "r") as file:
         types = Types.cached(file)
-        found = [_read(file, found_path, kind) for found_path, kind in _walk(file, types)]
-        found += [read_group(file, name) for name in ONE_ROW if _exists(file, name)]
+        found = [_read(file, found_path, kind) for found_path, kind in _walk(file, types) if wanted(found_path)]
+        found += [read_group(file, name) for name in ONE_ROW if wanted(name) and _exists(file, name)]
     return tuple(sorted(found, key=lambda table: table.path))
 
 
@@ -191,12 +201,7 @@ def _member(group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
 
 
 def _read(file: h5py.File, path: str, kind: str) -> Table:
-    readers: dict[str, Callable[[h5py.File, str], Table]] = {
-        "table": _read_table,
-        "series": _read_series,
-        "compound": _read_compound,
-    }
-    return readers[kind](file, path)
+    return {"table": _read_table, "series": _read_series, "compound": _read_compound}[kind](file, path)
 
 
 # --- DynamicTable -----------------------------------------------------------------------------------

@@ -91,7 +91,8 @@ def difference(engine: str, frame: Any, column: Column) -> str:
 def origin_difference(engine: str, frame: Any, path: Path, table: Table) -> str:
     """Return how the three path columns, or pandas' row labels, are wrong."""
     found = {name: frame[name] for name in PATH_COLUMNS}
-    lists = {name: found[name].to_pylist() if engine == "arrow" else list(found[name]) for name in PATH_COLUMNS}
+    # `list` of a column of text makes a value at a time.
+    lists = {name: found[name].to_pylist() if engine == "arrow" else found[name].to_list() for name in PATH_COLUMNS}
     rows = list(range(table.n_rows))
     wrong = [
         name

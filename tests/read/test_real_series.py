@@ -18,6 +18,7 @@ from nwb_dask.errors import UnsupportedLayoutError
 from nwb_dask.model.series import SampledTiming, Series, StoredTiming
 from nwb_dask.model.series.types import SERIES_PARENTS
 from nwb_dask.read.series import describe_series, find_series
+from tests.left import one_of_each_folder
 from tests.read.series_files import column, opened, text, values
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
@@ -49,7 +50,8 @@ WARNINGS: Mapping[str, int] = MappingProxyType(
 """What is wrong with series of these files, and how often."""
 
 
-@pytest.mark.parametrize("path", FILES, ids=NAMES)
+# `tests/parity/test_series.py` compares what is read of all of them with pynwb.
+@pytest.mark.parametrize("path", one_of_each_folder(FILES, ids=NAMES))
 def test_every_series_of_a_real_file_is_described_as_pynwb_shows_it(path: Path) -> None:
     with opened(path) as file, h5py.File(path) as raw, series_of_pynwb(path) as theirs:
         found = {place: describe_series(file, place) for place in find_series(file) if not is_elsewhere(raw, place)}

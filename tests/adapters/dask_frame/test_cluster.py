@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import dask
 import dask.dataframe as dask_dataframe  # noqa: ICN001  # dd is ours here
 import pandas as pd
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client
 
 import nwb_dask.dataframe as dd
 from nwb_dask.adapters.cluster_secrets import share_secrets
@@ -28,15 +28,6 @@ N_UNITS = 8
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("sessions")
     return [write_session(folder / f"ses-{i}.nwb", seed=i, n_units=N_UNITS, spikes_per_unit=5) for i in range(3)]
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Client]:
-    with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster,
-        Client(cluster) as one,
-    ):
-        yield one
 
 
 @pytest.fixture

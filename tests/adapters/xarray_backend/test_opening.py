@@ -83,13 +83,13 @@ def test_slice_of_time_reads_the_chunks_that_hold_it(path: Path) -> None:
     assert wanted <= traced.bytes <= wanted + 20_000
 
 
-def test_array_pickles_small_and_gives_the_same_elsewhere(path: Path, raw: Any) -> None:
+def test_array_pickles_small_and_gives_the_same_elsewhere(path: Path, raw: Any, cluster: LocalCluster) -> None:
     lfp = nwb_dask.open_timeseries(path, "lfp", dtype="float64", chunks={"time": 5000})
     sent = pickle.dumps(lfp)
     assert len(sent) < 20_000
     back = pickle.loads(sent)
     xr.testing.assert_identical(back.compute(), lfp.compute())
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster, Client(cluster):
+    with Client(cluster):
         np.testing.assert_allclose(lfp.mean("time").values, (raw * 1e-6).mean(axis=0), rtol=1e-12)
         far = lfp.sel(time=slice(START + 7, START + 8)).compute()
     np.testing.assert_array_equal(far.values, raw[7000:8001] * 1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from math import prod
 from types import MappingProxyType
 
 from nwb_dask.backends import File
@@ -32,6 +33,8 @@ from nwb_dask.read.small_values import STORAGE_ERRORS, read_small
 from nwb_dask.read.specifications import extension_types
 
 _NO_TYPES: Mapping[str, str] = MappingProxyType({})
+_UNDOUBTED_BYTES = 1 << 40
+"""Samples of which no room is asked for."""
 _SHOWN = 12
 """Paths listed in an error."""
 
@@ -57,7 +60,7 @@ def describe_series(file: File, path: str) -> Series:
     PathNotFoundError
         If nothing is at `path`, or no series.
     UnsupportedLayoutError, MalformedFileError
-        If the samples exist and cannot be read.
+        If the samples exist and cannot be read, or are only declared.
     """
     asked = normalize_path(path)
     index = _index(file, asked)
@@ -76,9 +79,20 @@ def describe_series(file: File, path: str) -> Series:
     try:
         readable_data(members)
         _follow(file, members)
-        return build_series(members)
+        series = build_series(members)
+        _require_samples(file, series)
     except NWBDaskError as error:
         raise error.at(url=file.source.url, path=asked) from error.__cause__
+    return series
+
+
+def _require_samples(file: File, series: Series) -> None:
+    """Raise if so many samples are declared that nobody believes it, and the file has no room for them."""
+    entry = series.data
+    if entry is not None and entry.shape is not None:
+        n_bytes = prod(entry.shape) * entry.element.size
+        if n_bytes > _UNDOUBTED_BYTES:
+            file.require_room(entry, n_bytes)
 
 
 def find_series(file: File) -> tuple[str, ...]:

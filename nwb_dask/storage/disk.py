@@ -174,6 +174,9 @@ def _walk(folder: str, names: Sequence[re.Pattern[str]]) -> Iterator[str]:
         yield folder
         return
     for entry in _scan(folder, names[0]):
+        # A link may lead to what is not the cache's to remove.
+        if entry.is_symlink():
+            continue
         yield from _walk(entry.path, names[1:])
 
 

@@ -13,6 +13,7 @@ from nwb_dask.index import Url
 from nwb_dask.options import current_options
 from nwb_dask.storage import disk, kept
 from nwb_dask.storage.chunk_cache import ChunkCache, chunk_cache
+from nwb_dask.storage.url_keys import KEY_BYTES
 from nwb_dask.testing import RangeServer
 from tests.storage.keeping import DAY, ask, blobs
 from tests.storage.serving import CONTENT, FAR, KIB, MIDDLE, NAME
@@ -130,3 +131,16 @@ def test_a_cache_that_cannot_be_listed_has_no_entries(tmp_path: Path) -> None:
     assert cache.sweep() == 0
     cache.clear()
     assert kept.keep_parts(Url("https://host.org/a.nwb"), current_options({"chunk_cache": "off"})) is None
+
+
+def test_clearing_follows_no_link_out_of_the_folder(tmp_path: Path) -> None:
+    cache = ChunkCache(tmp_path / "chunks", max_bytes=1 << 20)
+    place = cache.place(bytes(KEY_BYTES))
+    aside = ".kept.0a.tmp"
+    for folder in (place, tmp_path / "others"):
+        folder.mkdir(parents=True)
+        (folder / aside).touch()
+    (place.parent / ("1" * len(place.name))).symlink_to(tmp_path / "others")
+    cache.clear()
+    assert not (place / aside).exists()
+    assert (tmp_path / "others" / aside).exists()

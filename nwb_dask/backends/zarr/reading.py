@@ -1,4 +1,9 @@
-"""Reads parts of many arrays at once: a round for the indexes of shards, if there are any, and one for the rest."""
+"""Reads parts of many arrays at once: a round for the indexes of shards, if there are any, and one for the rest.
+
+A chunk that is not there holds fill values: that is how Zarr stores what was never written, and nothing in a store
+tells a chunk that somebody has removed from one of these (Zarr core specification version 3.1, *Chunks*; version 2
+likewise). That it may not be read is an error, and so is a version of the store other than the one that was planned.
+"""
 
 from __future__ import annotations
 

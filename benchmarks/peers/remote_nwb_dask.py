@@ -75,7 +75,7 @@ def _samples(frame: pd.DataFrame) -> Columns:
     return {"timestamps": frame["timestamps"].to_numpy(), "data": np.stack(list(frame["data"]))}
 
 
-def _modules() -> Iterator[str]:
+def modules() -> Iterator[str]:
     """Give the modules of nwb_dask that these calls may use: all but those of the other engines and of tests."""
     for package in ("backends", "catalog", "model", "plan", "read", "storage", "adapters.pandas_frame"):
         name = f"nwb_dask.{package}"
@@ -92,5 +92,5 @@ if __name__ == "__main__":
             "lfp": Way(read_lfp, _samples),
         },
         ["h5py", "numpy", "obstore", "pandas", "pyarrow"],
-        preload=["pyarrow.pandas_compat", "pyarrow.vendored.version", *_modules()],
+        preload=["pyarrow.pandas_compat", "pyarrow.vendored.version", *modules()],
     )

@@ -195,7 +195,8 @@ def _read_resolved(column: Column, rows: Spans) -> Reading:
         region = region.values
     wanted = np.asarray(region).astype(np.int64)
     if wanted.size and (wanted.min() < 0 or wanted.max() >= column.target_rows):
-        message = f"region {column.region.field.name!r} names row {int(wanted.max())} of {column.target_rows}"
+        row = int(wanted.min() if wanted.min() < 0 else wanted.max())
+        message = f"region {column.region.field.name!r} names row {row} of {column.target_rows}"
         raise MalformedFileError(message)
     distinct, positions = np.unique(wanted, return_inverse=True)
     each = yield from _begin(column.target, spans_of_rows(distinct))

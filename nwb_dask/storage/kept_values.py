@@ -93,6 +93,12 @@ class KeptValues:
         if kept is not None:
             kept.forget(identity)
 
+    def forget(self, key: str) -> None:
+        """Believe no more that a value is what was seen last."""
+        kept = self._of(key)
+        if kept is not None and kept.last is not None:
+            kept.forget(kept.last)
+
     def _find(self, kept: Kept, wanted: Wanted) -> Outcome | None:
         if kept.is_absent():
             return _ABSENT

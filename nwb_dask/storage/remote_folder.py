@@ -90,6 +90,8 @@ class RemoteFolder:
         # Documents at the root that were asked for. Only added to, so that threads need no lock.
         self._held: dict[str, Buffer | None] = {}
         self._unproven: list[RootVersion] = []
+        # Values of which parts were read, as they were: the index of a shard says where other parts are.
+        self._in_parts: dict[str, tuple[bool, Identity | None]] = {}
         self._had_access = False
         self.is_unchanged = False
         """Whether the version given as `cached` is still there."""
@@ -321,15 +323,21 @@ class RemoteFolder:
         return Answer(memoryview(b""), 0, None) if outcome.status == BEYOND_END else outcome
 
     def _check_parts(self, requests: Sequence[KeyRange], answers: Sequence[Outcome | None]) -> None:
-        """Raise for a value of which parts are of several versions."""
+        """Raise for a value of which parts are of several versions, now or since a part of it was read first."""
         seen: dict[str, tuple[bool, Identity | None]] = {}
-        for (key, _), one in zip(requests, answers, strict=True):
+        for (key, part), one in zip(requests, answers, strict=True):
             is_there = isinstance(one, Answer)
             identity = one.identity if isinstance(one, Answer) else None
-            was_there, before = seen.get(key, (is_there, None))
+            was_there, before = seen.get(key) or self._in_parts.get(key) or (is_there, None)
             if was_there != is_there or (before is not None and identity is not None and identity != before):
+                # Whoever reads it again from its beginning reads one version.
+                self._in_parts.pop(key, None)
+                if self._kept is not None:
+                    self._kept.forget(key)
                 raise changed(f"{self._name}/{key}")
             seen[key] = (is_there, before or identity)
+            if part is not None:
+                self._in_parts[key] = seen[key]
         self._had_access = True
 
     def _explain(self, failure: Failure, key: str) -> NWBDaskError:

@@ -1,4 +1,9 @@
-"""Reads parts of many arrays at once: a round for the indexes of shards, if there are any, and one for the rest."""
+"""Reads parts of many arrays at once: a round for the indexes of shards, if there are any, and one for the rest.
+
+A chunk that is not there holds fill values: that is how Zarr stores what was never written, and nothing in a store
+tells a chunk that somebody has removed from one of these (Zarr core specification version 3.1, *Chunks*; version 2
+likewise). That it may not be read is an error, and so is a version of the store other than the one that was planned.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +24,10 @@ from nwb_dask.backends.zarr.hierarchy import KeySource
 from nwb_dask.backends.zarr.meaning import Values
 from nwb_dask.backends.zarr.pipeline import Pipeline
 from nwb_dask.backends.zarr.raw import raw_ranges, raw_values
-from nwb_dask.backends.zarr.shard_index import ShardIndexes
+from nwb_dask.backends.zarr.shard_index import Found, ShardIndexes, find_chunk
 from nwb_dask.backends.zarr.shards import Leaf, leaf_of
 from nwb_dask.backends.zarr.tree import Stored
-from nwb_dask.errors import MalformedFileError, NWBDaskError
+from nwb_dask.errors import MalformedFileError, NWBDaskError, SourceChangedError
 from nwb_dask.storage import Buffer, KeyRange
 
 _BATCH_BYTES = 64 << 20
@@ -156,11 +161,18 @@ class Reader:
         """Return the elements that are wanted of each array; all in one round, unless they are many."""
         for plan in plans:
             plan.allocate()
+        try:
+            self._run_all(plans)
+        except SourceChangedError:
+            self._shards.forget()
+            raise
+        return [plan.out for plan in plans]
+
+    def _run_all(self, plans: Sequence[ArrayPlan]) -> None:
         if sum(plan.n_bytes for plan in plans) <= _BATCH_BYTES and sum(plan.n_chunks for plan in plans) < _BATCH_CHUNKS:
             self._run([(plan, part) for plan in plans for part in plan.parts()])
         else:
             self._run_batches(plans)
-        return [plan.out for plan in plans]
 
     def _run(self, chosen: Sequence[tuple[ArrayPlan, Part]]) -> None:
         wait_for(self._start(chosen))
@@ -188,32 +200,14 @@ class Reader:
         return self._submit(jobs, self._keys.read_keys(flat) if flat else [])
 
     def _jobs(self, chosen: Sequence[tuple[ArrayPlan, Part]]) -> list[_Job]:
-        self._shards.fetch(
-            [(plan.document, plan.leaf, plan.key, part.place) for plan, part in chosen if plan.leaf.shard]
-        )
+        found = self._shards.fetch([(plan.leaf, plan.key, part.place) for plan, part in chosen if plan.leaf.shard])
         jobs = []
         for plan, part in chosen:
             try:
-                jobs.append(_Job(plan, part, self._ranges(plan, part)))
+                jobs.append(_Job(plan, part, _ranges(plan, part, found)))
             except NWBDaskError as exc:
                 raise exc.at(path=plan.path) from exc.__cause__
         return jobs
-
-    def _ranges(self, plan: ArrayPlan, part: Part) -> tuple[KeyRange, ...]:
-        """Return what is to be read of a chunk; nothing where a shard says that it was never written."""
-        key, base, stop = plan.key(part.place), 0, None
-        if plan.leaf.shard is not None:
-            found = self._shards.find(plan.document, plan.leaf, plan.key, part.place)
-            if found is None:
-                return ()
-            key, base, stop = found
-            plan.check_stored(stop - base)
-        if not plan.pipeline.is_raw or not plan.document.shape:
-            return ((key, None if stop is None else (base, stop)),)
-        wanted = raw_ranges(part, plan.chunks, plan.pipeline.dtype.itemsize)
-        if stop is None and wanted == ((0, plan.chunk_bytes),):
-            return ((key, None),)
-        return tuple([(key, (base + first, base + last)) for first, last in wanted])
 
     def _submit(self, jobs: Sequence[_Job], buffers: Sequence[Buffer | None] | None) -> list[Future[None]]:
         """Decode chunks, some in each task. Without `buffers` a task reads what it needs."""
@@ -238,6 +232,23 @@ class Reader:
         for job in task:
             job.plan.put(job, buffers[at : at + len(job.ranges)])
             at += len(job.ranges)
+
+
+def _ranges(plan: ArrayPlan, part: Part, shards: Found) -> tuple[KeyRange, ...]:
+    """Return what is to be read of a chunk; nothing where a shard says that it was never written."""
+    key, base, stop = plan.key(part.place), 0, None
+    if plan.leaf.shard is not None:
+        found = find_chunk(shards, plan.leaf, plan.key, part.place)
+        if found is None:
+            return ()
+        key, base, stop = found
+        plan.check_stored(stop - base)
+    if not plan.pipeline.is_raw or not plan.document.shape:
+        return ((key, None if stop is None else (base, stop)),)
+    wanted = raw_ranges(part, plan.chunks, plan.pipeline.dtype.itemsize)
+    if stop is None and wanted == ((0, plan.chunk_bytes),):
+        return ((key, None),)
+    return tuple([(key, (base + first, base + last)) for first, last in wanted])
 
 
 def _tasks(jobs: Sequence[_Job]) -> Iterator[list[_Job]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import prod
 from threading import Lock
 from typing import TypeAlias
@@ -12,7 +12,6 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
-from nwb_dask.backends.zarr.documents import ArrayDocument
 from nwb_dask.backends.zarr.hierarchy import KeySource
 from nwb_dask.backends.zarr.shards import Leaf, Shard
 from nwb_dask.errors import MalformedFileError
@@ -27,10 +26,12 @@ _CHECKSUM_BYTES = 4
 _MAX_OFFSET = 1 << 62
 
 Where: TypeAlias = "npt.NDArray[np.uint64]"
+Found: TypeAlias = "Mapping[str, Where | MalformedFileError | None]"
+"""Indexes of shards by key; what is wrong with one; None where no shard was written."""
 
 
 class ShardIndexes:
-    """Indexes of the shards of one store; those used last stay.
+    """Indexes of the shards of one store; those of a remote one that were used last stay.
 
     Parameters
     ----------
@@ -43,47 +44,58 @@ class ShardIndexes:
         self._lock = Lock()
         self._kept: OrderedDict[str, Where | MalformedFileError | None] = OrderedDict()
 
-    def fetch(self, wanted: Iterable[tuple[ArrayDocument, Leaf, Key, tuple[int, ...]]]) -> None:
-        """Fetch, in one round, the indexes of the shards that hold chunks."""
-        missing: dict[str, Shard] = {}
-        for _, leaf, key, place in wanted:
-            shard = leaf.shard
-            if shard is not None and (name := key(_outer(place, shard))) not in self._kept:
-                missing[name] = shard
+    def fetch(self, wanted: Iterable[tuple[Leaf, Key, tuple[int, ...]]]) -> Found:
+        """Return the indexes of the shards that hold chunks, by key; those that are not at hand come in one round."""
+        shards = {key(_outer(place, leaf.shard)): leaf.shard for leaf, key, place in wanted if leaf.shard is not None}
+        with self._lock:
+            out = {name: self._kept[name] for name in shards if name in self._kept}
+        missing = {name: shard for name, shard in shards.items() if name not in out}
         if not missing:
-            return
+            return out
         asked: list[KeyRange] = [
             (name, shard.index_bytes if shard.location == "end" else (0, shard.index_bytes))
             for name, shard in missing.items()
         ]
         found = self._keys.read_keys(asked)
-        with self._lock:
-            for (name, shard), data in zip(missing.items(), found, strict=True):
-                self._kept[name] = None if data is None else _read(data, shard)
-            while len(self._kept) > max(_MAX_KEPT, len(missing)):
-                self._kept.popitem(last=False)
+        for (name, shard), data in zip(missing.items(), found, strict=True):
+            out[name] = None if data is None else _read(data, shard)
+        # A local file may be written again between two reads, and looking again costs no request.
+        if self._keys.local_path is None:
+            with self._lock:
+                self._kept.update({name: out[name] for name in missing})
+                while len(self._kept) > _MAX_KEPT:
+                    self._kept.popitem(last=False)
+        return out
 
-    def find(
-        self, document: ArrayDocument, leaf: Leaf, key: Key, place: tuple[int, ...]
-    ) -> tuple[str, int, int] | None:
-        """Return the key of a shard and the half-open bytes in it of a chunk; None if it was never written."""
-        shard = leaf.shard
-        assert shard is not None  # noqa: S101  # its callers know
-        name = key(_outer(place, shard))
-        if name not in self._kept:
-            self.fetch([(document, leaf, key, place)])
-        where = self._kept.get(name)
-        if where is None:
-            return None
-        if isinstance(where, MalformedFileError):
-            raise MalformedFileError(where.message)
-        inner = tuple([at % n for at, n in zip(place, shard.counts, strict=True)])
-        offset, length = (int(one) for one in where[inner])
-        if offset == _NOTHING and length == _NOTHING:
-            return None
-        if offset > _MAX_OFFSET or length > _MAX_OFFSET:
-            raise MalformedFileError("damaged: the index of a shard leads out of it")
-        return name, offset, offset + length
+    def forget(self) -> None:
+        """Forget all of them: a shard has turned out to be another than it was."""
+        with self._lock:
+            self._kept.clear()
+
+
+def find_chunk(found: Found, leaf: Leaf, key: Key, place: tuple[int, ...]) -> tuple[str, int, int] | None:
+    """Return the key of a shard and the half-open bytes in it of a chunk; None if it was never written.
+
+    Parameters
+    ----------
+    found : mapping
+        What `ShardIndexes.fetch` returned for it.
+    """
+    shard = leaf.shard
+    assert shard is not None  # noqa: S101  # its callers know
+    name = key(_outer(place, shard))
+    where = found[name]
+    if where is None:
+        return None
+    if isinstance(where, MalformedFileError):
+        raise MalformedFileError(where.message)
+    inner = tuple([at % n for at, n in zip(place, shard.counts, strict=True)])
+    offset, length = (int(one) for one in where[inner])
+    if offset == _NOTHING and length == _NOTHING:
+        return None
+    if offset > _MAX_OFFSET or length > _MAX_OFFSET:
+        raise MalformedFileError("damaged: the index of a shard leads out of it")
+    return name, offset, offset + length
 
 
 def _outer(place: tuple[int, ...], shard: Shard) -> tuple[int, ...]:

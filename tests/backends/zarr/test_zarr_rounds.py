@@ -10,8 +10,20 @@ import zarr
 from zarr import codecs
 
 from nwb_dask.backends.zarr import ZarrFile, recent
+from nwb_dask.errors import SourceChangedError
 from nwb_dask.index import Identity, Source, Url
-from tests.backends.zarr.stores import GROUP_V2, Keys, array_v2, documents, keys_of, new_group
+from nwb_dask.storage import Folder, make_access, open_store
+from nwb_dask.testing import RangeServer
+from tests.backends.zarr.stores import (
+    GROUP_V2,
+    Keys,
+    array_v2,
+    documents,
+    keys_of,
+    new_group,
+    opened,
+    without_warnings,
+)
 
 ROOT = [(".zmetadata", None), ("zarr.json", None)]
 
@@ -95,3 +107,46 @@ def test_chunks_in_shards_are_read_by_their_ranges(tmp_path: Path) -> None:
     assert file.read(entry, np.array([[60, 64]])).tolist() == [0, 0, 0, 0]
     # Where the chunks of a shard are is known now.
     assert len(keys.rounds) == before + 2
+
+
+@pytest.fixture
+def shards(tmp_path: Path) -> Path:
+    """A store of one array in shards, as `rewrite` writes it."""
+    return rewrite(tmp_path / "s.zarr", np.arange(1, 1001))
+
+
+def rewrite(path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> Path:
+    """Write ``/w`` of 100 chunks in one shard; what is zero is not written, so that the others move."""
+    array = new_group(path, 3).create_array(
+        "w", shape=(1000,), chunks=(10,), shards=(1000,), dtype="int64", compressors=None
+    )
+    array[...] = values
+    with without_warnings():
+        zarr.consolidate_metadata(str(path))
+    return path
+
+
+def test_a_remote_shard_that_is_written_again_while_a_store_is_open_is_an_error(shards: Path, tmp_path: Path) -> None:
+    new = rewrite(tmp_path / "other.zarr", np.concatenate([np.zeros(300, "i8"), np.arange(301, 1001)]))
+    access = make_access({"engine": "http"})
+    with RangeServer(tmp_path) as server, open_store(Url(server.url("s.zarr")), access) as folder:
+        assert isinstance(folder, Folder)
+        file = ZarrFile(folder)
+        entry = file.index("/").arrays["/w"]
+        assert file.read(entry, np.array([[500, 502]])).tolist() == [501, 502]
+        (shards / "w/c/0").write_bytes((new / "w/c/0").read_bytes())
+        with pytest.raises(SourceChangedError):
+            file.read(entry, np.array([[500, 502]]))
+        assert file.read(entry, np.array([[500, 502]])).tolist() == [501, 502]
+        assert file.read(entry, np.array([[0, 2]])).tolist() == [0, 0]
+
+
+def test_a_local_shard_that_is_written_again_while_a_store_is_open_is_read_as_it_is(
+    shards: Path, tmp_path: Path
+) -> None:
+    new = rewrite(tmp_path / "other.zarr", np.concatenate([np.zeros(300, "i8"), np.arange(301, 1001)]))
+    with opened(shards) as file:
+        entry = file.index("/").arrays["/w"]
+        assert file.read(entry, np.array([[500, 502]])).tolist() == [501, 502]
+        (shards / "w/c/0").write_bytes((new / "w/c/0").read_bytes())
+        assert file.read(entry, np.array([[500, 502]])).tolist() == [501, 502]

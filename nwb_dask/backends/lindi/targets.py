@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from nwb_dask.backends.lindi.noted import check_noted
 from nwb_dask.backends.lindi.policy import Place
 from nwb_dask.errors import NWBDaskError, SourceChangedError
 from nwb_dask.index import Identity, Source, Url
@@ -34,9 +35,9 @@ os.register_at_fork(after_in_child=lambda: setattr(_Pins, "identities", OrderedD
 class Targets:
     """Open files that one document refers to.
 
-    A document says nothing of the versions of these files. So the version that is seen when a file is first opened is
-    the one that this process reads for as long as it reads that version of the document; when another one is there,
-    that is an error, and the next reading begins with that.
+    Most documents say nothing of the versions of these files; one that notes them is taken at its word. Else the
+    version that is seen when a file is first opened is the one that this process reads for as long as it reads that
+    version of the document; when another one is there, that is an error, and the next reading begins with that.
 
     Parameters
     ----------
@@ -93,6 +94,8 @@ class Targets:
         key = (self._source, place.url)
         expected = _Pins.identities.get(key)
         store = open_bytes(place.url, place.access, expected, cached=None if expected or ends else _NO_VERSION)
+        if place.noted is not None:
+            check_noted(place.noted, store)
         _Pins.identities[key] = store.source.identity
         while len(_Pins.identities) > _MAX_PINS:
             _Pins.identities.popitem(last=False)

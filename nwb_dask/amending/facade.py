@@ -11,6 +11,7 @@ from h5py import h5s
 
 from nwb_dask.amending.arguments import Given, dtype_of, fitting_chunks, from_h5py, storage_of, typed_values
 from nwb_dask.amending.arrays import add_array, create_array, resize, write_selection
+from nwb_dask.amending.codecs import storable
 from nwb_dask.amending.draft import Draft
 from nwb_dask.amending.tree import DraftTree
 from nwb_dask.errors import FormatError, OutputError
@@ -209,6 +210,8 @@ class AmendedGroup(_Amended, FacadeGroup):
         if data is not None and isinstance(data, h5py.Empty):
             raise FormatError(f"{path}: LINDI has no place for a dataset without a shape")
         storage = storage_of(options, path)
+        if dtype is not None:
+            storable(dtype_of(dtype), path)
         if data is None:
             lengths = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape or ())
             made = dtype_of(dtype)

@@ -126,7 +126,7 @@ def test_to_tar_an_archive_is_whole_while_something_is_appended(
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [16, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_any_step_it_is_old_or_new_and_the_next_run_goes_on(
     out: Path, document: dict[str, Any], *, is_new: bool, every: int
 ) -> None:

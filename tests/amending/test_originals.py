@@ -42,7 +42,7 @@ def test_what_is_there_is_not_renamed_and_the_error_says_what_to_do(session: Pat
 
 def test_references_to_regions_are_refused(session: Path, tmp_path: Path) -> None:
     with amend(session, tmp_path / "x.lindi.tar") as amended, pytest.raises(FormatError, match="regions"):
-        amended.create_dataset("region", (1,), dtype=h5py.regionref_dtype)
+        amended.create_dataset("region", data=1, dtype=h5py.regionref_dtype)
 
 
 def lfp_of(path: Path | str) -> Any:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
 from nwb_dask.amending.document import LindiDocument, as_json, load_document
 from nwb_dask.amending.values import EXTERNAL
 from nwb_dask.backends import File
-from nwb_dask.backends.lindi import Contents, load, make_policy
+from nwb_dask.backends.lindi import Contents, NotedFile, load, make_policy, note_file, note_of
 from nwb_dask.errors import MalformedFileError
 from nwb_dask.references import LeftOut, lindi_references, stated_url
-from nwb_dask.storage import Folder, Named, Store
+from nwb_dask.storage import Folder, Named, Store, is_local, local_path
 
 Json: TypeAlias = Any
 """A value of a document."""
@@ -28,6 +32,8 @@ class Beginning(NamedTuple):
     """URLs that it names, and where these files are."""
     left_out: tuple[LeftOut, ...] = ()
     """What of the original has no place in it."""
+    noted: Mapping[str, NotedFile] = MappingProxyType({})
+    """What the original notes of files that it refers to itself."""
 
 
 def begin_from_hdf5(file: File, source: Named, url: str | None) -> Beginning:
@@ -46,19 +52,54 @@ def begin_from_references(container: Store | Folder) -> Beginning:
         If it refers to what it may not refer to: out of the new document, which is local, more might be read.
     """
     contents = load(container)
-    policy = make_policy(container.source.url, container.access, is_folder=isinstance(container, Folder))
+    # What moved with a remote document has a path as its name, which would be one of this machine in the new one.
+    files = contents.document.files if is_local(container.source.url) else {}
+    is_folder = isinstance(container, Folder)
+    policy = make_policy(container.source.url, container.access, is_folder=is_folder, files=files)
     own = stated_url(container.source.url, None, format_="lindi")
     places: dict[str, str] = {own: container.source.url}
     refs: dict[str, Any] = {}
     for key, value in contents.document.refs.items():
-        refs[key] = _absolute(value, contents, own, isinstance(container, Folder), key)
+        refs[key] = _absolute(value, contents, own, is_folder, key)
         if (named := _named(key, refs[key], contents)) is not None and named not in places:
             within = named == own or named.startswith(f"{own}/")
             places[named] = named if within else policy.place(named).url
     document = {"refs": refs, "version": 1}
     if contents.document.templates.texts:
         document["templates"] = dict(contents.document.templates.texts)
-    return Beginning(document, places)
+    return Beginning(document, places, noted=files)
+
+
+def noted_of(found: Beginning, store: Store | Folder, named: str, *, is_named: bool, folder: Path) -> dict[str, Json]:
+    """Return what a new output notes of the files that it refers to.
+
+    Parameters
+    ----------
+    found : Beginning
+        What it begins with.
+    store : Store or Folder
+        The original. Nothing is noted of files in a folder.
+    named : str
+        As the references name it.
+    is_named : bool
+        Whether the user said so.
+    folder : Path
+        Where the output is.
+    """
+    noted = [
+        replace(one, beside=_beside(found.places[one.named], folder))
+        for one in found.noted.values()
+        if one.named in found.places
+    ]
+    if not isinstance(store, Folder):
+        noted.append(note_file(store, named, None if is_named else _beside(store.source.url, folder)))
+    return {one.named: note_of(one) for one in noted}
+
+
+def _beside(url: str, folder: Path) -> str | None:
+    """Return the path of a local file relative to a folder that it is in or below; None of others."""
+    path = Path(os.path.realpath(local_path(url))) if is_local(url) else None
+    return path.relative_to(folder).as_posix() if path is not None and path.is_relative_to(folder) else None
 
 
 def _absolute(value: Json, contents: Contents, own: str, is_folder: bool, key: str) -> Json:  # noqa: FBT001  # as it is called

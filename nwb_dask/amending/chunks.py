@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nwb_dask.amending.codecs import blank_chunk, decode_chunk, encode_chunk
 from nwb_dask.amending.document import as_json, inline, inline_bytes
-from nwb_dask.amending.output import Output, blob_name
+from nwb_dask.amending.output import Output, blob_name, writing
 from nwb_dask.storage import Buffer
 
 _SPILL_BYTES = 32 << 20
@@ -124,7 +124,8 @@ class PendingChunks:
         encoded = parts()
         first = next(encoded, None)
         if first is not None:
-            self._output.add_blob(name, _with_first(first, encoded))
+            with writing(self._output):
+                self._output.add_blob(name, _with_first(first, encoded))
         self._refs.update((f"{key}/{chunk}", place) for chunk, place in places.items())
 
     def _chunk(self, key: str, meta: Mapping[str, Any], name: str, *, is_whole: bool) -> npt.NDArray[np.generic]:

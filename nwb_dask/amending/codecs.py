@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import h5py
 import numcodecs
 import numpy as np
 import numpy.typing as npt
@@ -104,6 +105,10 @@ def storable(dtype: np.dtype[np.generic], name: str) -> np.dtype[np.generic]:
         If it has no place there: complex numbers, times, raw bytes.
     """
     marks: Mapping[str, object] = dtype.metadata or {}
+    if marks.get("ref") is h5py.RegionReference:
+        raise FormatError(
+            f"{name}: LINDI has no place for references to regions; a DynamicTableRegion is rows and a table"
+        )
     is_text = marks.get("vlen", str) in {str, bytes}
     if dtype.names is not None or (dtype.kind in "OU" and is_text):
         return np.dtype(object)

@@ -11,7 +11,7 @@ from typing import Any
 
 from nwb_dask.amending.chunks import PendingChunks
 from nwb_dask.amending.document import LindiDocument, as_json
-from nwb_dask.amending.output import Output
+from nwb_dask.amending.output import Output, writing
 from nwb_dask.amending.values import EXTERNAL, REFERENCE, SOFT_LINK, attribute_json
 from nwb_dask.errors import FormatError, OutputError, PathNotFoundError
 from nwb_dask.index import Reference
@@ -257,7 +257,8 @@ class Draft:
         if not self.is_pending and self.output.document is not None:
             return
         self.note(added=sorted(self.added))
-        self.output.commit(self.document)
+        with writing(self.output):
+            self.output.commit(self.document)
         self.is_changed = self.pending.is_changed = False
 
     @property

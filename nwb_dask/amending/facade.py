@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import h5py
 import numpy as np
+from h5py import h5s
 
 from nwb_dask.amending.arguments import Given, dtype_of, fitting_chunks, from_h5py, storage_of, typed_values
 from nwb_dask.amending.arrays import add_array, create_array, resize, write_selection
+from nwb_dask.amending.codecs import storable
 from nwb_dask.amending.draft import Draft
 from nwb_dask.amending.tree import DraftTree
 from nwb_dask.errors import FormatError, OutputError
 from nwb_dask.h5.attributes import Attributes
 from nwb_dask.h5.dataset import FacadeDataset
 from nwb_dask.h5.group import FacadeGroup
-from nwb_dask.h5.ids import DatasetId
+from nwb_dask.h5.ids import DatasetId, slices_of
 from nwb_dask.h5.tree import Entry
 from nwb_dask.index import ArrayEntry, GroupEntry, join
 
@@ -101,6 +103,21 @@ class AmendedDatasetId(DatasetId):
         dataset: Any = self._dataset
         if tuple(shape) != self.shape:
             dataset.resize(shape)
+
+    def write(
+        self,
+        mspace: h5s.SpaceID,
+        fspace: h5s.SpaceID,
+        values: Given,
+        mtype: object = None,  # noqa: ARG002  # it is what numpy says
+        dxpl: object = None,  # noqa: ARG002  # of libhdf5
+    ) -> None:
+        """Write what `mspace` selects of an array to what `fspace` selects; hdmf's text columns grow so."""
+        dataset: Any = self._dataset
+        where = slices_of(fspace)
+        lengths = [len(range(*one.indices(size))) for one, size in zip(where, self.shape or (), strict=False)]
+        given = np.asarray(np.asarray(values)[slices_of(mspace)])
+        dataset[where or ...] = given.reshape(lengths if where else self.shape or ())
 
 
 class AmendedDataset(_Amended, FacadeDataset):
@@ -193,6 +210,8 @@ class AmendedGroup(_Amended, FacadeGroup):
         if data is not None and isinstance(data, h5py.Empty):
             raise FormatError(f"{path}: LINDI has no place for a dataset without a shape")
         storage = storage_of(options, path)
+        if dtype is not None:
+            storable(dtype_of(dtype), path)
         if data is None:
             lengths = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape or ())
             made = dtype_of(dtype)
@@ -237,6 +256,16 @@ class AmendedGroup(_Amended, FacadeGroup):
             _as_h5py(lambda: self.draft.link(path, str(obj.name)))
         else:
             self.create_dataset(name, data=obj)
+
+    def move(self, source: object, dest: object) -> NoReturn:
+        """Refuse: references and links name what they lead to by its path."""
+        message = f"{self._place(source)} keeps its name, by which references lead to it; add {dest!r} and delete it"
+        raise OutputError(message, url=str(self.draft.output.path))
+
+    def copy(self, source: object, dest: object, *_args: object, **_kwargs: object) -> NoReturn:  # noqa: ARG002  # as h5py has it
+        """Refuse: what is here is linked to, and what is in another file is read and added."""
+        message = f"copies are not made; link to what is here (file[{dest!r}] = file[...]), or read and add its values"
+        raise OutputError(message, url=str(self.draft.output.path))
 
     def __delitem__(self, name: object) -> None:
         path = self._place(name)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nwb_dask.amending.beginning import Beginning, begin_from_hdf5, begin_from_references
+from nwb_dask.amending.beginning import Beginning, begin_from_hdf5, begin_from_references, noted_of
 from nwb_dask.amending.draft import Draft
 from nwb_dask.amending.file import AmendedFile
 from nwb_dask.amending.lock import WriterLock
@@ -16,7 +16,7 @@ from nwb_dask.amending.reading import open_original
 from nwb_dask.amending.tree import DraftTree
 from nwb_dask.backends import File, open_file
 from nwb_dask.backends.hdf5.reaching import ReachingFile
-from nwb_dask.backends.lindi import LindiFile
+from nwb_dask.backends.lindi import LindiFile, check_noted, noted_files
 from nwb_dask.errors import NWBDaskError, OutputError, SourceChangedError, UnsupportedLayoutError
 from nwb_dask.index import Identity
 from nwb_dask.references import LeftOut, stated_url
@@ -129,18 +129,21 @@ def _begin(source: Named, access: Access, output: Output, url: str | None) -> _B
     if output.document is not None and _is_same(source, output.path):
         return _Begun(Draft(output.document, output), {})
     with open_store(source.url, access) as store:
-        identity = _stated(store.source.identity)
+        identity = _stated(store.source.identity, source.url)
         if output.document is not None:
             draft = Draft(output.document, output)
-            _check_continued(draft, source.name, identity)
-            return _Begun(draft, {stated_url(source.url, url, format_="lindi"): source.url})
+            _check_continued(draft, source, store, identity)
+            named = str(draft.notes().get("named") or stated_url(source.url, url, format_="lindi"))
+            return _Begun(draft, {named: source.url})
         with open_file(store) as file:
             try:
                 found = _beginning(file, store, source, url)
             except NWBDaskError as error:
                 raise error.at(url=source.name) from error.__cause__
+        named = stated_url(source.url, url, format_="lindi")
+        files = noted_of(found, store, named, is_named=url is not None, folder=output.path.parent)
     draft = Draft(found.document, output)
-    draft.note(source=source.name, identity=identity)
+    draft.note(source=source.name, identity=identity, named=named, files=files)
     return _Begun(draft, found.places, found.left_out)
 
 
@@ -159,21 +162,27 @@ def _is_same(source: Named, path: Path) -> bool:
     return is_local(source.url) and os.path.realpath(local_path(source.url)) == str(path)
 
 
-def _check_continued(draft: Draft, name: str, identity: list[Any]) -> None:
+def _check_continued(draft: Draft, source: Named, store: Store | Folder, identity: list[Any]) -> None:
     """Raise unless an output that is there was made from this original, and from this version of it."""
     path, notes = draft.output.path, draft.notes()
-    if notes.get("source") != name:
+    noted = noted_files(draft.document).get(str(notes.get("named")))
+    is_moved = noted is not None and noted.beside is not None and _is_same(source, path.parent / noted.beside)
+    if notes.get("source") != source.name and not is_moved:
         made_of = f"of {notes['source']}" if "source" in notes else "by another tool"
         message = (
             f"{path} is there, and was made {made_of}; name another file, or amend it itself: amend({str(path)!r})"
         )
         raise OutputError(message, url=str(path))
-    if notes.get("identity") != identity:
-        message = f"{name} changed since {path} was made, whose references lead to other bytes now; amend it anew"
-        raise SourceChangedError(message, url=name)
+    if notes.get("identity") == identity:
+        return
+    if noted is not None and not isinstance(store, Folder) and is_local(source.url):
+        check_noted(noted, store)
+        return
+    message = f"{source.name} changed since {path} was made, whose references lead to other bytes now; amend it anew"
+    raise SourceChangedError(message, url=source.name)
 
 
-def _stated(identity: Identity) -> list[Any]:
+def _stated(identity: Identity, url: str) -> list[Any]:
     """Return a version as JSON; of a local file without what another name or place of it changes."""
-    value = identity.value.partition(":")[0] if identity.kind == "mtime" and ":" in identity.value else identity.value
+    value = identity.value.partition(":")[0] if identity.kind == "mtime" and is_local(url) else identity.value
     return [identity.kind, value, identity.size]

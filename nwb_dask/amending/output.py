@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from nwb_dask.amending.directory import DirectoryOutput
 from nwb_dask.amending.document import LindiDocument
 from nwb_dask.amending.tar import MADE, TarOutput
-from nwb_dask.errors import OutputError
+from nwb_dask.errors import NWBDaskError, OutputError
 from nwb_dask.storage import Buffer, display_url, is_local, local_path
 
 _TAR, _DIRECTORY = ".lindi.tar", ".lindi.d"
@@ -85,6 +86,24 @@ def open_output(path: Path) -> Output:
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"{path} cannot be written: {error.strerror or error}", url=str(path)) from error
+
+
+@contextmanager
+def writing(output: Output) -> Iterator[None]:
+    """Say of errors of the system, a full disk above all, where they happened and what is left.
+
+    Raises
+    ------
+    OutputError
+        In their place.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, NWBDaskError):
+            raise
+        message = f"{output.path} cannot be written: {error.strerror or error}; what was committed before is whole"
+        raise OutputError(message, url=str(output.path)) from error
 
 
 def _remove_left(path: Path) -> None:

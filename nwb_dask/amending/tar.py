@@ -12,7 +12,8 @@ LINDI 0.4.6 (``lindi/tar/lindi_tar.py``) reads files only through the index. It 
 each commit appends another one with another index, and what was there stays where it is. While something is appended,
 the first of the two blocks of zeros at the old end stays zero: to LINDI and to tar alike the file is the old one. Then
 that block becomes a header, which tar sees, and at last 1024 bytes at the beginning name the new index, which LINDI
-sees. What counts of these fits into one sector of a disk.
+sees. What counts of these fits into one sector of a disk. Once documents and indexes that were replaced are two thirds
+of a file, what counts is written to another, which takes its place in one rename.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -36,6 +37,9 @@ MADE = ".made"
 ENTRY, INDEX, DOCUMENT = ".tar_entry.json", ".tar_index.json", "lindi.json"
 _ENTRY_BYTES = 1024
 _TRAILER = bytes(2 * BLOCK)
+_SLACK_BYTES = 16 << 20
+"""What may be of no use, however small the rest is."""
+_PIECE_BYTES = 4 << 20
 
 
 class Member(TypedDict):
@@ -58,6 +62,8 @@ class TarOutput:
     ----------
     path : Path
         An archive that is there, or where one shall be after the first commit.
+    is_replacing : bool
+        Whether the first commit takes the place of the one that is there.
 
     Attributes
     ----------
@@ -72,9 +78,9 @@ class TarOutput:
 
     longest_name = LONGEST
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_replacing: bool = False) -> None:
         self.path = path
-        self._is_new = not path.exists()
+        self._is_new = is_replacing or not path.exists()
         self._working = path.with_name(f".{path.name}.{secrets.token_hex(4)}{MADE}") if self._is_new else path
         flags = os.O_RDWR | (os.O_CREAT | os.O_EXCL if self._is_new else 0)
         self._fd = os.open(self._working, flags, 0o644)
@@ -157,6 +163,32 @@ class TarOutput:
         self._end, self._first = self._tail, None
         self._committed = dict(self._members)
         self.document = document
+        used = sum(BLOCK + padded(one["s"]) for one in self._members.values())
+        if self._end - used > max(2 * used, _SLACK_BYTES):
+            # All is committed: where there is no room for another, this one stays.
+            with contextlib.suppress(OSError):
+                self._pack(document)
+
+    def _pack(self, document: LindiDocument) -> None:
+        """Let an archive of what counts take the place of this one."""
+        packed = TarOutput(self.path, is_replacing=True)
+        try:
+            os.fchmod(packed._fd, os.fstat(self._fd).st_mode)
+            for name, member in self._members.items():
+                if name not in {ENTRY, INDEX, DOCUMENT}:
+                    packed.add_blob(name, self._pieces(member))
+            packed.commit(document)
+        except BaseException:
+            packed.close()
+            raise
+        os.close(self._fd)
+        self._fd, self._members, self._committed = packed._fd, packed._members, packed._committed
+        self._end, self._tail = packed._end, packed._tail
+
+    def _pieces(self, member: Member) -> Iterator[Buffer]:
+        """Yield the bytes of a file."""
+        for start in range(0, member["s"], _PIECE_BYTES):
+            yield os.pread(self._fd, min(_PIECE_BYTES, member["s"] - start), member["d"] + start)
 
     def rollback(self) -> None:
         """Forget what was added since the last commit, and give its bytes back."""

@@ -138,12 +138,12 @@ class DatasetId(ObjectId):
         NotImplementedError
             If what is selected is no box.
         """
-        found = self._dataset[_as_slices(fspace)]
-        target = out[_as_slices(mspace)]
+        found = self._dataset[slices_of(fspace)]
+        target = out[slices_of(mspace)]
         target[...] = np.asarray(found).reshape(target.shape)
 
 
-def _as_slices(space: h5s.SpaceID) -> tuple[slice, ...]:
+def slices_of(space: h5s.SpaceID) -> tuple[slice, ...]:
     """Return the selection of a dataspace; () for a scalar or everything."""
     if space.get_select_type() == h5s.SEL_ALL:
         return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from nwb_dask.amending.draft import Draft
 from nwb_dask.amending.output import open_output, output_path
+from nwb_dask.testing.files import write_session
 
 
 @pytest.fixture
@@ -51,3 +53,20 @@ def begin(document: dict[str, Any]) -> Iterator[Callable[[Path], Draft]]:
     yield open_draft
     for output in opened:
         output.close()
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A session that no test changes."""
+    path = tmp_path_factory.mktemp("original") / "session.nwb"
+    return write_session(path, n_units=6, spikes_per_unit=400, n_trials=4, n_samples=2000, n_electrodes=3)
+
+
+@pytest.fixture
+def session(written: Path, tmp_path: Path) -> Iterator[Path]:
+    """A session in the folder of the test, of which no byte changes."""
+    path = tmp_path / "session.nwb"
+    path.write_bytes(written.read_bytes())
+    before, status = hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns
+    yield path
+    assert (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns) == (before, status)

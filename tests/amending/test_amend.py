@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,30 +31,12 @@ from nwb_dask.h5.opening import open_facade
 from nwb_dask.index import Url
 from nwb_dask.storage import make_access
 from nwb_dask.testing import RangeServer
-from nwb_dask.testing.files import write_session
 from tests.amending.oracle import read_numbers, read_output
 
 INTEROP = Path(__file__).parents[3] / "shared" / "data" / "interop"
 QUALITY = np.linspace(0, 1, 6)
 LABELS = [f"label {n}" for n in range(6)]
 NEAR = [[float(n)] * (n % 3) for n in range(6)]
-
-
-@pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A session that no test changes."""
-    path = tmp_path_factory.mktemp("original") / "session.nwb"
-    return write_session(path, n_units=6, spikes_per_unit=400, n_trials=4, n_samples=2000, n_electrodes=3)
-
-
-@pytest.fixture
-def session(written: Path, tmp_path: Path) -> Iterator[Path]:
-    """A session in the folder of the test, of which no byte changes."""
-    path = tmp_path / "session.nwb"
-    path.write_bytes(written.read_bytes())
-    before, status = hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns
-    yield path
-    assert (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns) == (before, status)
 
 
 def add_all(amended: AmendedFile) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import random
+import resource
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from nwb_dask.amending.arrays import add_array, append
 from nwb_dask.amending.draft import Draft
 from nwb_dask.amending.lock import WriterLock
 from nwb_dask.amending.output import open_output
+from nwb_dask.errors import OutputError
 from tests.amending.oracle import keys, read_output, read_tar
 from tests.conversion.killing import KILLED, count_steps, die_at, in_child
 
@@ -124,7 +126,7 @@ def test_to_tar_an_archive_is_whole_while_something_is_appended(
 
 
 @pytest.mark.parametrize("is_new", [True, False])
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [16, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_any_step_it_is_old_or_new_and_the_next_run_goes_on(
     out: Path, document: dict[str, Any], *, is_new: bool, every: int
 ) -> None:
@@ -180,3 +182,23 @@ def dying(step: int, root: Path, run: Callable[[], None]) -> Callable[[], None]:
         run()
 
     return die
+
+
+def test_a_full_disk_is_an_error_that_leaves_what_was_there(out: Path) -> None:
+    output = open_output(out)
+    draft = Draft({"refs": {".zgroup": {"zarr_format": 2}}, "version": 1}, output)
+    add_array(draft, "/kept", np.arange(1000))
+    draft.commit()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    add_array(draft, "/lost", np.zeros(1 << 18))
+    # The system refuses to write more to one file, as it does to a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        with pytest.raises(OutputError, match="cannot be written: File too large; what was committed before is whole"):
+            draft.commit()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert keys(*read_output(out)).keys() == {".zgroup", "kept/.zarray", "kept/0"}
+    draft.commit()
+    output.close()
+    assert "lost/.zarray" in keys(*read_output(out))

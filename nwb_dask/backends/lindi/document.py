@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from nwb_dask.backends.lindi.noted import NotedFile, noted_files
 from nwb_dask.backends.lindi.values import Json, Templates, Value, parse_templates, parse_value
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 
@@ -33,6 +34,8 @@ class Document:
     templates: Templates
     n_bytes: int
     """Length of its text."""
+    files: Mapping[str, NotedFile]
+    """What it notes of files that it refers to."""
 
     def get_value(self, key: str) -> Value | None:
         """Return what stands behind a key; None if there is none.
@@ -85,7 +88,8 @@ def parse_document(data: bytes) -> Document:
     refs = found["refs"] if "refs" in found else _version_0(found)
     if not isinstance(refs, dict):
         raise MalformedFileError("damaged: its 'refs' are no mapping")
-    return Document(MappingProxyType(_checked(refs)), parse_templates(found.get("templates")), len(data))
+    templates = parse_templates(found.get("templates"))
+    return Document(MappingProxyType(_checked(refs)), templates, len(data), noted_files(found))
 
 
 def too_long(n_bytes: int) -> UnsupportedLayoutError:

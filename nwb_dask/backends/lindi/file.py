@@ -88,7 +88,12 @@ class LindiFile:
     def _open(self) -> _Opened:
         if self._opened is None:
             contents, targets = load(self._container), Targets(self.source)
-            policy = make_policy(self.source.url, self._container.access, is_folder=isinstance(self._container, Folder))
+            policy = make_policy(
+                self.source.url,
+                self._container.access,
+                is_folder=isinstance(self._container, Folder),
+                files=contents.document.files,
+            )
             keys = ReferenceKeys(self._container, contents, policy, targets)
             convention = LindiConvention(policy, partial(stored_attributes, contents.document), partial(look_at, keys))
             self._opened = _Opened(policy, targets, keys, ZarrFile(keys, convention=convention))

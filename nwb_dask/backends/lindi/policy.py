@@ -4,6 +4,7 @@
 a reference leads to                  it is followed
 ====================================  ==========================================================================
 what ``remap`` says                   to wherever that says, a local path included, because the user wrote it
+a path that moved with the document  it is beside it again, where it was beside it before
 a path relative to the document       below the folder of the document, wherever that is
 a path of this machine                from a local document, to files in its folder and in the folders of the option
                                       ``allow_external``, and below, links resolved; without ``file://`` also to
@@ -22,9 +23,11 @@ Credentials and options go with requests to the origin of the document, to what 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
+from nwb_dask.backends.lindi.noted import NotedFile
 from nwb_dask.errors import SourceAccessError, display_url
 from nwb_dask.index import Url
 from nwb_dask.storage import (
@@ -56,6 +59,8 @@ class Place:
     access: Access
     otherwise: str = ""
     """Why it is refused unless it is an HDF5 file or a chunk of a Zarr array; "" if any file will do."""
+    noted: NotedFile | None = None
+    """What the document notes of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,8 @@ class Policy:
     allowed: tuple[str, ...]
     """Rules of the user; see `storage.hosts`."""
     is_folder: bool
+    files: tuple[NotedFile, ...] = ()
+    """What the document notes of files."""
 
     def place(self, named: str) -> Place:
         """Return where a reference leads.
@@ -80,11 +87,18 @@ class Policy:
         SourceAccessError
             If it may not be followed; the message says the way out.
         """
+        noted = next((one for one in self.files if one.named == named), None)
+        found = self._place(named, None if noted is None else noted.beside)
+        return found if noted is None else replace(found, noted=noted)
+
+    def _place(self, named: str, beside: str | None) -> Place:
         for prefix, replacement in self.remap:
             rest = _rest_behind(prefix, named)
             if rest is not None:
                 return self._remapped(replacement, rest)
         typed = url_scheme(named)
+        if beside is not None and (typed in {"", "file"}) and (moved := self._moved(beside)) is not None:
+            return moved
         if typed in _ASKED:
             return self._asked(named)
         if "\0" in named or (typed not in {"", "file"}) or (":" in named.partition("/")[0] and not typed):
@@ -106,9 +120,19 @@ class Policy:
         # Where the user's own URL redirects to is followed, as it is when it is opened.
         return Place(Url(url), limit_access(self.access, ("*",), is_trusted=True))
 
-    def _local(self, named: str, folder: str) -> Place:
+    def _moved(self, beside: str) -> Place | None:
+        """Return the file that was beside the document when this was written, and moved with it."""
+        if self.folder is not None:
+            path = os.path.join(self._inside(self.folder), beside)  # noqa: PTH118  # text in, text out
+            return self._local(path, self.folder) if os.path.exists(path) else None  # noqa: PTH110  # likewise
+        return self._beside(beside, is_next=True)
+
+    def _inside(self, folder: str) -> str:
         # A folder of chunks stands next to the file that it adds to, as other documents do.
-        inside = os.path.realpath(os.path.dirname(folder) if self.is_folder else folder)  # noqa: PTH120  # text in, text out
+        return os.path.realpath(os.path.dirname(folder) if self.is_folder else folder)  # noqa: PTH120  # text in, text out
+
+    def _local(self, named: str, folder: str) -> Place:
+        inside = self._inside(folder)
         path = os.path.normpath(os.path.join(folder, local_path(named)))  # noqa: PTH118  # likewise
         real = os.path.realpath(path)
         folders = (inside, *(os.path.realpath(one) for one in self.access.allowed_folders))
@@ -121,13 +145,13 @@ class Policy:
             return Place(Url(path), self.access, refused.message)
         return Place(Url(path), self.access)
 
-    def _beside(self, named: str) -> Place:
-        """Return a file that is named relative to a remote document."""
+    def _beside(self, named: str, *, is_next: bool = False) -> Place:
+        """Return a file that is named relative to a remote document, or to the folder that has it, if `is_next`."""
         if ".." in unquote(named).split("/"):
             raise self._refused(f"refers to {named[:80]!r}, which leads out of its folder")
         is_http = url_scheme(self.document) in {"http", "https"}
         bare = self.document.partition("?")[0] if is_http else display_url(self.document)
-        folder = bare.rstrip("/") if self.is_folder else bare.rpartition("/")[0]
+        folder = bare.rstrip("/") if self.is_folder and not is_next else bare.rstrip("/").rpartition("/")[0]
         name = named.removeprefix("./")
         return self._asked(f"{folder}/{_quoted(name) if is_http else name}", is_beside=True)
 
@@ -155,7 +179,9 @@ class Policy:
         return SourceAccessError(f"{message}; {_WAY_OUT}", url=self.document)
 
 
-def make_policy(document: Url, access: Access, *, is_folder: bool) -> Policy:
+def make_policy(
+    document: Url, access: Access, *, is_folder: bool, files: Mapping[str, NotedFile] | None = None
+) -> Policy:
     """Return what a document may refer to, as the options that hold for `access` say.
 
     Parameters
@@ -166,12 +192,14 @@ def make_policy(document: Url, access: Access, *, is_folder: bool) -> Policy:
         How it was reached.
     is_folder : bool
         Whether it is a folder.
+    files : mapping, optional
+        What it notes of files that it refers to.
     """
     remap = sorted(find_remap(access).items(), key=lambda pair: (-len(pair[0]), pair))
     allowed = tuple(filter(None, str(access.choices().allow_hosts or "").split(",")))
     path = _absolute(document) if is_local(document) else None
     folder = path if path is None or is_folder else os.path.dirname(path)  # noqa: PTH120  # text in, text out
-    return Policy(document, access, folder, tuple(remap), allowed, is_folder)
+    return Policy(document, access, folder, tuple(remap), allowed, is_folder, tuple((files or {}).values()))
 
 
 def _quoted(named: str) -> str:

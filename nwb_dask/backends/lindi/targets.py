@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from nwb_dask.backends.hdf5.signature import check_signature
+from nwb_dask.backends.lindi.noted import check_noted
 from nwb_dask.backends.lindi.policy import Place
 from nwb_dask.errors import (
     MalformedFileError,
@@ -44,9 +45,9 @@ os.register_at_fork(after_in_child=lambda: setattr(_Pins, "identities", OrderedD
 class Targets:
     """Open files that one document refers to.
 
-    A document says nothing of the versions of these files. So the version that is seen when a file is first opened is
-    the one that this process reads for as long as it reads that version of the document; when another one is there,
-    that is an error, and the next reading begins with that.
+    Most documents say nothing of the versions of these files; one that notes them is taken at its word. Else the
+    version that is seen when a file is first opened is the one that this process reads for as long as it reads that
+    version of the document; when another one is there, that is an error, and the next reading begins with that.
 
     Parameters
     ----------
@@ -106,6 +107,8 @@ class Targets:
         if place.otherwise and not _is_original(store):
             store.close()
             raise SourceAccessError(place.otherwise, url=self._source.url)
+        if place.noted is not None:
+            check_noted(place.noted, store)
         _Pins.identities[key] = store.source.identity
         while len(_Pins.identities) > _MAX_PINS:
             _Pins.identities.popitem(last=False)

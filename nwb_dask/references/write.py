@@ -125,6 +125,8 @@ def write_references(
     shape, attributes that are complex numbers or lists of references, and the attribute text ``"NaN"``, which LINDI
     takes for a number. What no codec of numcodecs undoes, region references and nested types become links to the
     dataset in the file.
+    LINDI 0.4.6 itself fails on chunks by zstd, the default of Zarr version 3, because it fills up short chunks with
+    zeros; nwb_dask, kerchunk and zarr-python read them.
     Attributes keep value, not width; enumerations are integers.
 
     Chunks of a Zarr store are named by the files that hold them, which are listed, or asked for one by one where a

@@ -181,6 +181,18 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class ZarrForm:
+    """How Zarr version 2 would say how the chunks of an array are stored."""
+
+    chunks: tuple[int, ...]
+    order: Literal["C", "F"]
+    """Of the elements of a chunk."""
+    byte_order: Literal["<", ">", "|"]
+    codecs: tuple[Mapping[str, object], ...]
+    """Of numcodecs, in the order of writing: ``id`` and options."""
+
+
+@dataclass(frozen=True, slots=True)
 class ArrayEntry:
     """A dataset: what it holds and how it is stored, without the data."""
 

@@ -12,8 +12,9 @@ from nwb_dask.amending.output import Output
 from nwb_dask.amending.tar import DOCUMENT
 from nwb_dask.backends import File
 from nwb_dask.backends.lindi import LindiFile
+from nwb_dask.errors import UnsupportedLayoutError
 from nwb_dask.index import Identity, Source, Url
-from nwb_dask.storage import Access, Buffer, KeyRange, find_remap, make_access
+from nwb_dask.storage import Access, Buffer, KeyPlace, KeyRange, find_remap, make_access
 
 _ALL = 1 << 62
 
@@ -61,6 +62,12 @@ class OutputFolder:
         """Return nothing: it is not listed."""
         del prefix
         return None
+
+    def locate_keys(self, keys: Sequence[str]) -> list[KeyPlace | None]:
+        """Raise: what is being added has no place yet."""
+        del keys
+        message = "what is being added to has no references yet; commit and close it, and write those of the file then"
+        raise UnsupportedLayoutError(message, url=self.source.url)
 
     def close(self) -> None:
         """Do nothing: the output is closed by whoever opened it."""

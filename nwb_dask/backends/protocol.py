@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nwb_dask.backends.known import Known
 from nwb_dask.errors import NWBDaskError
-from nwb_dask.index import ArrayEntry, FileIndex, Placement, Source
+from nwb_dask.index import ArrayEntry, FileIndex, Placement, Source, ZarrForm
 from nwb_dask.storage import Access, Buffer, Driver
 
 Box: TypeAlias = "tuple[tuple[int, int], ...]"
@@ -157,6 +157,20 @@ class File(Protocol):
 
     def read_many(self, requests: Sequence[Request]) -> list[npt.NDArray[np.generic]]:
         """Return rows of many datasets, each as `read` does; what they need is fetched together."""
+
+    def stored(self, entry: ArrayEntry) -> ArrayEntry | ZarrForm:
+        """Return how the bytes that `locate` finds are to be read.
+
+        An entry says it by its chunks and HDF5's filters. It is that of another dataset where a document of references
+        says that the values are there, with `home` for where that is.
+
+        Raises
+        ------
+        UnsupportedLayoutError
+            If the codecs are none that Zarr version 2 has.
+        NWBDaskError
+            If the values are elsewhere, and that cannot be had.
+        """
 
     def locate(self, entries: Sequence[ArrayEntry]) -> list[Placement | NWBDaskError]:
         """Return where all stored bytes of each dataset are, or why that cannot be told; looked up together.

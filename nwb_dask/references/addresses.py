@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from nwb_dask.errors import OutputError, display_url
@@ -11,6 +13,39 @@ from nwb_dask.storage import asset_link, is_local, local_path
 from nwb_dask.storage.urls import BUCKETS, scheme
 
 _LINDI = frozenset({"http", "https"})
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What is written for the files that chunks are in."""
+
+    format: str
+    own: Mapping[str, str]
+    """URLs of the source, of a store without a slash at the end, with what is written for them."""
+
+    def of(self, url: str) -> str:
+        """Return what is written for a file: the source, one in a store that is the source, or another one.
+
+        Raises
+        ------
+        OutputError
+            As `stated_url`.
+        """
+        for known, stated in self.own.items():
+            if url == known:
+                return stated
+            if url.startswith(f"{known}/"):
+                return stated + url.removeprefix(known)
+        return stated_url(Url(url), None, format_=self.format)
+
+    def folder_of(self, url: str) -> str | None:
+        """Return the store that a stated URL is in, with a slash at the end; None for one in no store."""
+        return next((f"{one}/" for one in self.own.values() if url.startswith(f"{one}/")), None)
+
+
+def make_stated(urls: Iterable[Url], stated: str, *, format_: str) -> Stated:
+    """Return what is written for the files of a source that has these URLs and is to be named `stated`."""
+    return Stated(format_, {one.rstrip("/"): stated.rstrip("/") for one in urls})
 
 
 def stated_url(url: Url, given: str | None, *, format_: str) -> str:

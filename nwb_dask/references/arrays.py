@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,7 @@ class ZarrArray:
     dtype: np.dtype[np.generic]
     codecs: tuple[Codec, ...] = ()
     """In the order of writing."""
+    order: Literal["C", "F"] = "C"
     fill: bytes | None = None
     """One element, which stands where no chunk is; None for zeros."""
     placement: Placement | None = None
@@ -95,7 +97,7 @@ def zarray(array: ZarrArray, *, has_compressor: bool, fill: Json) -> dict[str, J
         "dtype": array.dtype.str,
         "fill_value": fill,
         "filters": list[Json](steps) or None,
-        "order": "C",
+        "order": array.order,
         "shape": list[Json](array.shape),
         "zarr_format": 2,
     }
@@ -121,7 +123,14 @@ def split(array: ZarrArray, *, max_bytes: int, file_bytes: int | None) -> ZarrAr
     """
     found = array.placement
     whole = found is not None and len(found.manifest.numbers) == 1 and array.chunks == array.shape
-    if found is None or not whole or array.codecs or array.dtype.kind not in "iuf" or not array.shape:
+    if (
+        found is None
+        or not whole
+        or array.codecs
+        or array.order == "F"
+        or array.dtype.kind not in "iuf"
+        or not array.shape
+    ):
         return array
     row_bytes = prod(array.shape[1:]) * array.dtype.itemsize
     n_rows = array.shape[0]

@@ -6,15 +6,16 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Literal
+from typing import Literal, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from nwb_dask.backends import File
-from nwb_dask.errors import NWBDaskError, UnsupportedLayoutError
-from nwb_dask.index import ArrayEntry, FileIndex, Placement, join
-from nwb_dask.read.small_values import read_small
+from nwb_dask.errors import NWBDaskError, OutputError, SourceAccessError, UnsupportedLayoutError
+from nwb_dask.index import ArrayEntry, ElementType, FileIndex, Placement, ZarrForm, join
+from nwb_dask.read.small_values import STORAGE_ERRORS, read_small
+from nwb_dask.references.addresses import Stated
 from nwb_dask.references.arrays import ZarrArray, split
 from nwb_dask.references.attributes import Json
 from nwb_dask.references.codecs import JSON_OBJECTS, Codec, codecs_of
@@ -40,6 +41,9 @@ _MAX_OBJECTS = 10_000_000
 _COMPRESSED_BYTES = 1 << 10
 """Longer contents of the document are compressed."""
 _ZLIB: Codec = {"id": "zlib", "level": 6}
+
+Stored: TypeAlias = ArrayEntry | ZarrForm | NWBDaskError
+"""How the bytes of an array are to be read, or why that cannot be told."""
 
 Form = Literal["inline", "refer", "link", "leave"]
 
@@ -77,9 +81,11 @@ class _Chosen:
     reason: str = ""
     codecs: tuple[Codec, ...] = ()
     is_unread: bool = False
+    form_there: ZarrForm | None = None
+    """How chunks are stored that are those of a Zarr array."""
 
 
-def gather(file: File, group: str | None, rules: Rules, *, file_bytes: int | None) -> Contents:
+def gather(file: File, group: str | None, rules: Rules, stated: Stated, *, file_bytes: int | None) -> Contents:
     """Return everything that is written of a file, with as few requests as its structure is deep.
 
     Parameters
@@ -90,6 +96,8 @@ def gather(file: File, group: str | None, rules: Rules, *, file_bytes: int | Non
         The group that is written, without the groups in it; None for all of the file.
     rules : Rules
         What the format can hold.
+    stated : Stated
+        What is written for the files that chunks are in.
     file_bytes : int or None
         See `arrays.split`.
     """
@@ -97,8 +105,10 @@ def gather(file: File, group: str | None, rules: Rules, *, file_bytes: int | Non
     if group is not None:
         index = _alone(index, group)
     index, unnamed = _nameable(index)
-    chosen = {path: choose(entry, rules) for path, entry in index.arrays.items()}
-    entries = {form: [index.arrays[path] for path, one in chosen.items() if one.form == form] for form in _FORMS}
+    stored = {path: _stored(file, entry) for path, entry in index.arrays.items()}
+    described = {path: _resolved(entry, stored[path]) for path, entry in index.arrays.items()}
+    chosen = {path: choose(entry, rules, stored[path]) for path, entry in described.items()}
+    entries = {form: [described[path] for path, one in chosen.items() if one.form == form] for form in _FORMS}
     left_out = [LeftOut(path, "Zarr has another meaning for its name") for path in unnamed]
     # A link that leads nowhere is written as it is, where links are.
     links = {join(path, name) for path, group in index.groups.items() for name in group.links if rules.has_objects}
@@ -106,22 +116,61 @@ def gather(file: File, group: str | None, rules: Rules, *, file_bytes: int | Non
     arrays: dict[str, ZarrArray] = {}
     for entry, found in zip(entries["refer"], file.locate(entries["refer"]), strict=True):
         array = _referred(entry, chosen[entry.path], found, rules)
-        if isinstance(array, LeftOut):
-            left_out.append(array)
-        else:
-            arrays[entry.path] = split(array, max_bytes=rules.max_bytes, file_bytes=file_bytes)
+        reason = array if isinstance(array, LeftOut) else _unstated(array, stated)
+        if isinstance(array, LeftOut) or reason is not None:
+            left_out += [reason] if reason is not None else []
+            continue
+        # Other files than the source are of a length that is not known here.
+        is_own = array.placement is not None and array.placement.urls == (file.source.url,)
+        most = file_bytes if is_own or file_bytes is None else 0
+        arrays[entry.path] = split(array, max_bytes=rules.max_bytes, file_bytes=most)
     values, problems = read_small(file, entries["inline"])
     left_out += [LeftOut(path, reason, is_unread=True) for path, reason in problems.items()]
     refer = pointing(index)
     for path, found_values in values.items():
-        arrays[path] = _inlined(index.arrays[path], found_values, rules, refer)
+        arrays[path] = _inlined(described[path], found_values, rules, refer)
     for entry in entries["link"]:
-        arrays[entry.path] = linked(entry)
+        array = linked(entry)
+        unstated = _unstated(array, stated)
+        if unstated is None:
+            arrays[entry.path] = array
+        else:
+            left_out.append(unstated)
     left_out += [
         LeftOut(entry.path, chosen[entry.path].reason, chosen[entry.path].is_unread) for entry in entries["leave"]
     ]
     ordered = {path: arrays[path] for path in index.arrays if path in arrays}
     return Contents(index, ordered, tuple(sorted(left_out, key=lambda one: one.path)))
+
+
+def _stored(file: File, entry: ArrayEntry) -> Stored:
+    try:
+        return file.stored(entry)
+    except STORAGE_ERRORS as error:
+        if not isinstance(error, SourceAccessError):
+            raise
+        return error
+    except NWBDaskError as error:
+        return error
+
+
+def _resolved(entry: ArrayEntry, stored: Stored) -> ArrayEntry:
+    """Return an array as the dataset with its values has it, which may be in another file."""
+    if not isinstance(stored, ArrayEntry) or stored.home is None:
+        return entry
+    return replace(stored, path=entry.path, attributes=entry.attributes)
+
+
+def _unstated(array: ZarrArray, stated: Stated) -> LeftOut | None:
+    """Return why an array is left out: a file that it is in cannot be named in the format."""
+    home = array.entry.home if array.is_linked else None
+    urls = () if array.placement is None else array.placement.urls
+    try:
+        for url in (*urls, *([home.url] if home is not None else [])):
+            stated.of(url)
+    except OutputError as error:
+        return LeftOut(array.entry.path, error.message)
+    return None
 
 
 def _alone(index: FileIndex, path: str) -> FileIndex:
@@ -185,8 +234,19 @@ def _object_id(attributes: Mapping[str, object]) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def choose(entry: ArrayEntry, rules: Rules) -> _Chosen:
-    """Return in which form a dataset is written."""
+def choose(entry: ArrayEntry, rules: Rules, stored: Stored) -> _Chosen:
+    """Return in which form a dataset is written.
+
+    Parameters
+    ----------
+    entry : ArrayEntry
+        The dataset.
+    rules : Rules
+        What the format can hold.
+    stored : ArrayEntry, ZarrForm or NWBDaskError
+        How its bytes are to be read, or why that cannot be told; see `File.stored`.
+    """
+    can_link = rules.has_objects and isinstance(stored, ArrayEntry)
     element, shape = entry.element, entry.shape
     if shape is None:
         return _Chosen("leave", "Zarr has no array without a shape (a null dataspace)")
@@ -197,23 +257,46 @@ def choose(entry: ArrayEntry, rules: Rules) -> _Chosen:
     if not rules.has_objects and element.kind not in NUMBERS:
         return _Chosen("leave", f"the format holds numbers, and these are {element.kind}")
     n, dtype = prod(shape), stored_dtype(element)
-    if n and _is_many(entry, rules):
+    if isinstance(stored, NWBDaskError) and not isinstance(stored, UnsupportedLayoutError):
+        return _Chosen("leave", stored.message, is_unread=True)
+    if n and can_link and _is_many(entry, rules):
         return _Chosen("link")
     if n < INLINE_ELEMENTS and n and has_values(element):
         return _Chosen("inline")
-    reason = f"elements of {element.kind} in this format are not read by Zarr"
-    if dtype is not None:
-        try:
-            return _Chosen("refer", codecs=codecs_of(entry.filters, item_bytes=dtype.itemsize))
-        except UnsupportedLayoutError as error:
-            reason = error.message
-    elif not n and has_values(element):
+    if not n and has_values(element) and dtype is None:
         return _Chosen("refer")
-    n_bytes = n * max(element.size, 1)
+    try:
+        return _referable(entry, stored)
+    except UnsupportedLayoutError as error:
+        return _Chosen("inline" if _is_short(element, n) else "link" if can_link else "leave", error.message)
+
+
+def _referable(entry: ArrayEntry, stored: Stored) -> _Chosen:
+    """Return that a dataset is referred to, with the codecs of its chunks.
+
+    Raises
+    ------
+    UnsupportedLayoutError
+        If it cannot be.
+    """
+    dtype = stored_dtype(entry.element)
+    if dtype is None:
+        raise UnsupportedLayoutError(f"elements of {entry.element.kind} in this format are not read by Zarr")
+    if isinstance(stored, ZarrForm):
+        return _Chosen("refer", codecs=tuple([_options(step) for step in stored.codecs]), form_there=stored)
+    if isinstance(stored, UnsupportedLayoutError):
+        raise stored
+    return _Chosen("refer", codecs=codecs_of(entry.filters, item_bytes=dtype.itemsize))
+
+
+def _options(step: Mapping[str, object]) -> Codec:
+    return cast("Codec", step)  # what its JSON says
+
+
+def _is_short(element: ElementType, n: int) -> bool:
+    """Return whether values may stand in the document that nothing can refer to."""
     is_object = element.kind in {"string", "reference", "compound"}
-    if has_values(element) and (n_bytes <= _INLINE_BYTES or (is_object and n <= _MAX_OBJECTS)):
-        return _Chosen("inline")
-    return _Chosen("link" if rules.has_objects else "leave", reason)
+    return has_values(element) and (n * max(element.size, 1) <= _INLINE_BYTES or (is_object and n <= _MAX_OBJECTS))
 
 
 def _is_many(entry: ArrayEntry, rules: Rules) -> bool:
@@ -237,7 +320,14 @@ def _referred(entry: ArrayEntry, chosen: _Chosen, found: Placement | NWBDaskErro
     codecs = (JSON_OBJECTS,) if dtype == OBJECTS else chosen.codecs
     if chunks is None:
         chunks = tuple([max(length, 1) for length in shape]) if prod(shape) else (1,) * len(shape)
-    return ZarrArray(entry, shape, chunks, dtype, codecs, entry.fill if dtype != OBJECTS else None, found)
+    form = chosen.form_there
+    fill = entry.fill if dtype != OBJECTS else None
+    if form is not None:
+        as_stored = dtype.newbyteorder(form.byte_order)
+        fill = None if fill is None else np.frombuffer(fill, dtype).astype(as_stored).tobytes()
+        dtype = as_stored
+        return ZarrArray(entry, shape, form.chunks, dtype, codecs, form.order, fill, found)
+    return ZarrArray(entry, shape, chunks, dtype, codecs, fill=fill, placement=found)
 
 
 def linked(entry: ArrayEntry) -> ZarrArray:

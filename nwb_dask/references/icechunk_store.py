@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +18,7 @@ import numpy as np
 import zarr
 
 from nwb_dask.errors import OutputError
-from nwb_dask.index import Url
+from nwb_dask.references.addresses import Stated
 from nwb_dask.references.arrays import ZarrArray
 from nwb_dask.references.attributes import as_json
 from nwb_dask.references.codecs import Codec
@@ -46,11 +45,13 @@ def load_icechunk() -> ModuleType:
     return icechunk
 
 
-def write_icechunk(folder: Path, contents: Contents, top: str, urls: Mapping[Url, str]) -> tuple[LeftOut, ...]:
+def write_icechunk(folder: Path, contents: Contents, top: str, urls: Stated) -> tuple[LeftOut, ...]:
     """Write a repository with one commit on ``main``; return what has no place in it."""
     icechunk = load_icechunk()
     config = icechunk.RepositoryConfig.default()
-    for url in sorted(set(urls.values())):
+    placements = [one.placement for one in contents.arrays.values() if one.placement is not None]
+    used = {urls.of(url) for url in [contents.index.source.url, *(url for one in placements for url in one.urls)]}
+    for url in sorted({urls.folder_of(url) or url for url in used}):
         config.set_virtual_chunk_container(_container(icechunk, url))
     repository = icechunk.Repository.create(icechunk.local_filesystem_storage(str(folder)), config)
     session = repository.writable_session("main")
@@ -90,13 +91,19 @@ def _created(root: zarr.Group, name: str, array: ZarrArray, attributes: dict[str
         shape=array.shape,
         chunks=array.chunks,
         dtype=array.dtype.newbyteorder("="),
-        filters=None,
+        filters=_transposed(array),
         serializer={"name": "bytes", "configuration": {"endian": order} if order else {}},
         compressors=[_codec(step) for step in steps] or None,
         fill_value=np.zeros((), array.dtype)[()] if array.fill is None else np.frombuffer(array.fill, array.dtype)[0],
         attributes=attributes,
         dimension_names=dimensions(array, name),
     )
+
+
+def _transposed(array: ZarrArray) -> list[dict[str, Any]] | None:
+    if array.order == "C":
+        return None
+    return [{"name": "transpose", "configuration": {"order": list(range(len(array.shape)))[::-1]}}]
 
 
 def _codec(step: Codec) -> dict[str, Any]:
@@ -116,14 +123,14 @@ def _add_chunks(
     store: Any,  # noqa: ANN401  # of an optional library
     name: str,
     array: ZarrArray,
-    urls: Mapping[Url, str],
+    urls: Stated,
 ) -> None:
     found = array.placement
     if found is None or not array.n_chunks:
         return
     manifest = found.manifest
     places = np.stack(np.unravel_index(manifest.numbers, array.counts), axis=1).tolist()
-    stated = [urls[url] for url in found.urls]
+    stated = [urls.of(url) for url in found.urls]
     files = [0] * array.n_chunks if found.files is None else found.files.tolist()
     chunks = [
         icechunk.VirtualChunkSpec(index=place, location=stated[file], offset=offset, length=size)
@@ -138,10 +145,10 @@ def _add_chunks(
 
 
 def _container(icechunk: ModuleType, url: str) -> object:
-    """Return where chunks may be: the folder of a local file, or the server or bucket of a remote one."""
+    """Return where chunks may be: a local folder, or the server or bucket of a remote file."""
     kind, host = scheme(url), urlsplit(url).netloc
     if kind == "file":
-        folder = Path(local_path(url)).parent
+        folder = Path(local_path(url)) if url.endswith("/") else Path(local_path(url)).parent
         store = icechunk.local_filesystem_store(str(folder))
         return icechunk.VirtualChunkContainer(f"{folder.as_uri()}/", store)
     makers = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nwb_dask.index import Url
+from nwb_dask.references.addresses import Stated
 from nwb_dask.references.arrays import ZarrArray, fill_of, keys_of, zarray
 from nwb_dask.references.attributes import Json, as_json
 from nwb_dask.references.gather import Contents
@@ -36,7 +36,7 @@ _SCHEMA = pa.schema(
 )
 
 
-def kerchunk_json(contents: Contents, top: str, urls: Mapping[Url, str]) -> tuple[bytes, tuple[LeftOut, ...]]:
+def kerchunk_json(contents: Contents, top: str, urls: Stated) -> tuple[bytes, tuple[LeftOut, ...]]:
     """Return a document of version 1, and what has no place in it."""
     found, left_out = metadata(contents, top)
     refs: dict[str, Json] = {key: json.dumps(value, separators=(",", ":")) for key, value in found.items()}
@@ -60,7 +60,7 @@ def kerchunk_json(contents: Contents, top: str, urls: Mapping[Url, str]) -> tupl
     return text.encode("ascii"), left_out
 
 
-def write_kerchunk_parquet(folder: Path, contents: Contents, top: str, urls: Mapping[Url, str]) -> tuple[LeftOut, ...]:
+def write_kerchunk_parquet(folder: Path, contents: Contents, top: str, urls: Stated) -> tuple[LeftOut, ...]:
     """Write a folder with the metadata and a Parquet file for every 10 000 chunks; return what has no place in it."""
     found, left_out = metadata(contents, top)
     folder.mkdir()
@@ -109,16 +109,16 @@ def below(path: str, top: str) -> str:
     return path.removeprefix(top.rstrip("/")).strip("/")
 
 
-def _urls(array: ZarrArray, urls: Mapping[Url, str]) -> list[str]:
+def _urls(array: ZarrArray, urls: Stated) -> list[str]:
     found = array.placement
     if found is None:
         return []
-    stated = [urls[url] for url in found.urls]
+    stated = [urls.of(url) for url in found.urls]
     files = [0] * array.n_chunks if found.files is None else found.files.tolist()
     return [stated[file] for file in files]
 
 
-def _records(array: ZarrArray, urls: Mapping[Url, str]) -> Iterator[pa.Table]:
+def _records(array: ZarrArray, urls: Stated) -> Iterator[pa.Table]:
     """Yield the references of the chunks of an array, those that were never written included, 10 000 at a time."""
     n_chunks, inline = prod(array.counts), array.inline()
     placement = array.placement

@@ -14,7 +14,8 @@ from posixpath import normpath
 
 import numpy as np
 
-from nwb_dask.index import AttributeValue, FileIndex, GroupEntry, Url, join
+from nwb_dask.index import AttributeValue, FileIndex, FilePath, GroupEntry, Home, join
+from nwb_dask.references.addresses import Stated
 from nwb_dask.references.arrays import ZarrArray, fill_of, keys_of, zarray
 from nwb_dask.references.attributes import Json, as_json
 from nwb_dask.references.gather import Contents, pointing
@@ -25,14 +26,14 @@ _TEMPLATE_USES = 5
 """A URL that is written so often has a template."""
 
 
-def lindi_document(contents: Contents, urls: Mapping[Url, str]) -> tuple[bytes, tuple[LeftOut, ...]]:
+def lindi_document(contents: Contents, urls: Stated) -> tuple[bytes, tuple[LeftOut, ...]]:
     """Return the document, and what has no place in it.
 
     Parameters
     ----------
     contents : Contents
         Of the file, from its root.
-    urls : mapping of Url to str
+    urls : Stated
         What is written for each file that holds chunks.
     """
     writer = _Writer(contents, urls)
@@ -52,7 +53,7 @@ def lindi_document(contents: Contents, urls: Mapping[Url, str]) -> tuple[bytes, 
 class _Writer:
     """Puts references together, key by key."""
 
-    def __init__(self, contents: Contents, urls: Mapping[Url, str]) -> None:
+    def __init__(self, contents: Contents, urls: Stated) -> None:
         self._contents = contents
         self._urls = urls
         self._point = pointing(contents.index)
@@ -90,8 +91,9 @@ class _Writer:
         if array.fields:
             special["_COMPOUND_DTYPE"] = [list[Json](field) for field in array.fields]
         if array.is_linked:
-            url = self._urls[index.source.url]
-            special["_EXTERNAL_ARRAY_LINK"] = {"link_type": "hdf5_dataset", "name": path.lstrip("/"), "url": url}
+            home = array.entry.home or Home(index.source.url, FilePath(path), ())
+            name, url = home.path.lstrip("/"), self._urls.of(home.url)
+            special["_EXTERNAL_ARRAY_LINK"] = {"link_type": "hdf5_dataset", "name": name, "url": url}
         self._add_attributes(path, array.entry.attributes, special)
         self.refs[_key(path, ".zarray")] = zarray(array, has_compressor=array.content is not None, fill=fill_of(array))
         for number, content in array.inline().items():
@@ -101,7 +103,7 @@ class _Writer:
             return
         manifest = found.manifest
         files = [0] * array.n_chunks if found.files is None else found.files.tolist()
-        urls = [self._urls[url] for url in found.urls]
+        urls = [self._urls.of(url) for url in found.urls]
         prefix = _key(path, "")
         for key, file, offset, size in zip(
             keys_of(array, manifest.numbers), files, manifest.offsets.tolist(), manifest.sizes.tolist(), strict=True

@@ -16,7 +16,7 @@ from nwb_dask.index import Url
 from nwb_dask.read import check_choice
 from nwb_dask.read.describe import normalize_path
 from nwb_dask.read.visit import visit_files
-from nwb_dask.references.addresses import stated_url
+from nwb_dask.references.addresses import Stated, make_stated, stated_url
 from nwb_dask.references.gather import Contents, Rules, gather
 from nwb_dask.references.icechunk_store import is_icechunk, load_icechunk, write_icechunk
 from nwb_dask.references.kerchunk import is_kerchunk_parquet, kerchunk_json, write_kerchunk_parquet
@@ -77,7 +77,7 @@ def write_references(
     Parameters
     ----------
     source : path, URL, list of them, glob or folder
-        Which HDF5 files.
+        Which files: HDF5, Zarr stores, documents of references.
     out : path
         For one source the file, or of ``"kerchunk-parquet"`` and ``"icechunk"`` the folder, that is written. A list, a
         folder or a glob means a folder, which is made, with one output for each file: ``<name>.lindi.json``.
@@ -111,7 +111,7 @@ def write_references(
     PathNotFoundError
         If there is no such `group`.
     UnsupportedLayoutError
-        If a source is no HDF5 file, or `group` is a dataset.
+        If `group` is a dataset.
     MalformedFileError, SourceUnavailableError
         If a file cannot be read.
     ImportError
@@ -125,7 +125,14 @@ def write_references(
     shape, attributes that are complex numbers or lists of references, and the attribute text ``"NaN"``, which LINDI
     takes for a number. What no codec of numcodecs undoes, region references and nested types become links to the
     dataset in the file.
+    LINDI 0.4.6 itself fails on chunks by zstd, the default of Zarr version 3, because it fills up short chunks with
+    zeros; nwb_dask, kerchunk and zarr-python read them.
     Attributes keep value, not width; enumerations are integers.
+
+    Chunks of a Zarr store are named by the files that hold them, which are listed, or asked for one by one where a
+    server has no listing; those in shards are ranges of shards. What a document of references names is named again, as
+    far as one may follow it from there, and so datasets that it links to. What numcodecs has no codec for is written
+    out if it is text or has less than 1 MiB, and left out else.
 
     The other formats have numeric arrays only, each with dimensions of its own. ``fill_value`` is null unless a chunk
     was never written and the file says what stands there: xarray masks what equals it. Parquet with groups in groups
@@ -155,7 +162,7 @@ def write_references(
 
 
 def lindi_references(file: File, source: Url, url: str | None = None) -> tuple[bytes, tuple[LeftOut, ...]]:
-    """Return the LINDI document of an open HDF5 file, and what has no place in it.
+    """Return the LINDI document of an open file, and what has no place in it.
 
     Parameters
     ----------
@@ -167,8 +174,9 @@ def lindi_references(file: File, source: Url, url: str | None = None) -> tuple[b
         What is written for it; see `write_references`.
     """
     stated = stated_url(source, url, format_="lindi")
-    contents = gather(file, None, _LINDI, file_bytes=None)
-    text, left_out = lindi_document(contents, {file.source.url: stated, source: stated})
+    urls = make_stated((file.source.url, source), stated, format_="lindi")
+    contents = gather(file, None, _LINDI, urls, file_bytes=None)
+    text, left_out = lindi_document(contents, urls)
     return text, tuple(sorted((*contents.left_out, *left_out), key=lambda one: one.path))
 
 
@@ -206,8 +214,8 @@ def _write(request: _Request, named: Named, file: File) -> ReferenceFile:
         raise UnsupportedLayoutError(message, url=named.name)
     url = stated_url(named.url, request.url, format_=request.format)
     file_bytes = None if request.format == "lindi" else file.source.identity.size
-    contents = gather(file, request.group, request.rules, file_bytes=file_bytes)
-    urls = {file.source.url: url, named.url: url}
+    urls = make_stated((file.source.url, named.url), url, format_=request.format)
+    contents = gather(file, request.group, request.rules, urls, file_bytes=file_bytes)
     out = request.targets[named.url]
     with appearing(out, overwrite=request.overwrite, is_ours=_RECOGNIZERS[request.format]) as made:
         left_out = _WRITERS[request.format](made, contents, request.group or "/", urls)
@@ -223,16 +231,16 @@ def _write(request: _Request, named: Named, file: File) -> ReferenceFile:
     )
 
 
-_Write: TypeAlias = "Callable[[Path, Contents, str, Mapping[Url, str]], tuple[LeftOut, ...]]"
+_Write: TypeAlias = "Callable[[Path, Contents, str, Stated], tuple[LeftOut, ...]]"
 
 
-def _write_lindi(made: Path, contents: Contents, _top: str, urls: Mapping[Url, str]) -> tuple[LeftOut, ...]:
+def _write_lindi(made: Path, contents: Contents, _top: str, urls: Stated) -> tuple[LeftOut, ...]:
     text, left_out = lindi_document(contents, urls)
     made.write_bytes(text)
     return left_out
 
 
-def _write_kerchunk(made: Path, contents: Contents, top: str, urls: Mapping[Url, str]) -> tuple[LeftOut, ...]:
+def _write_kerchunk(made: Path, contents: Contents, top: str, urls: Stated) -> tuple[LeftOut, ...]:
     text, left_out = kerchunk_json(contents, top, urls)
     made.write_bytes(text)
     return left_out

@@ -23,6 +23,7 @@ remote          everything else: rounds of ranged requests pinned to one version
 remote_folder   the same, one object per key
 dandi_folder    the same of an archive, whose API says where they are
 zip_folder      the same in a ZIP file
+folder_listing  what a bucket holds of one folder
 folder_url      pure: which URLs are of folders, and where their values are
 root_versions   pure: the version of a remote folder
 key_plan        pure: keys -> requests, and back
@@ -64,7 +65,7 @@ from nwb_dask.storage.dandi_url import asset_link, split_pinned
 from nwb_dask.storage.engines import Driver
 from nwb_dask.storage.faults import refusal
 from nwb_dask.storage.file_object import is_file_object, open_object
-from nwb_dask.storage.folder import Folder, KeyRange
+from nwb_dask.storage.folder import Folder, KeyPlace, KeyRange
 from nwb_dask.storage.globs import Choice, Order, make_choice
 from nwb_dask.storage.hosts import (
     LOOPBACK,
@@ -97,6 +98,7 @@ __all__ = [
     "ChunkCache",
     "Driver",
     "Folder",
+    "KeyPlace",
     "KeyRange",
     "LocalStore",
     "Named",

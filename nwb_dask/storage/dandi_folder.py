@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from nwb_dask.errors import SourceUnavailableError
@@ -11,7 +12,8 @@ from nwb_dask.storage.access import CHOICES, Access, Plain
 from nwb_dask.storage.dandi_api import Api, ZarrPlace
 from nwb_dask.storage.dandi_url import DandiUrl, split_pinned
 from nwb_dask.storage.faults import changed
-from nwb_dask.storage.remote_folder import RemoteFolder, list_below
+from nwb_dask.storage.folder_listing import folder_of, list_below, sizes_below
+from nwb_dask.storage.remote_folder import RemoteFolder
 from nwb_dask.storage.urls import display_url
 
 _MARK = "zarr:"
@@ -58,6 +60,13 @@ class DandiFolder(RemoteFolder):
 
     def list_keys(self, prefix: str = "") -> list[str]:
         """Return all keys below a folder (``"units/"``), sorted."""
+        return list_below(*self._bucket(prefix))
+
+    def _list_sizes(self, keys: Sequence[str]) -> dict[str, int]:
+        return sizes_below(*self._bucket(folder_of(keys)))
+
+    def _bucket(self, prefix: str) -> tuple[str, str, Access]:
+        """Return what is to be listed in the bucket, and how."""
         parts = urlsplit(self._place.url)
         match = _AWS.fullmatch(parts.hostname or "")
         options: dict[str, Plain] = {**dict(self._base_access.options), "anon": True}
@@ -66,7 +75,7 @@ class DandiFolder(RemoteFolder):
             # Archives of one's own have the bucket in the path.
             options["endpoint_url"] = f"{parts.scheme}://{parts.netloc}"
         url = f"s3://{match['bucket'] if match else ''}{parts.path if match else parts.path[1:]}"
-        return list_below(url, prefix, Access(tuple(sorted(options.items()))))
+        return url, prefix, Access(tuple(sorted(options.items())))
 
 
 def is_zarr_version(identity: Identity) -> bool:

@@ -9,9 +9,9 @@ from typing import Protocol, Self, runtime_checkable
 from nwb_dask.index import Source
 from nwb_dask.storage.access import Access
 from nwb_dask.storage.coalesce import Buffer
-from nwb_dask.storage.keys import KeyRange
+from nwb_dask.storage.keys import KeyPlace, KeyRange
 
-__all__ = ["Folder", "KeyRange"]
+__all__ = ["Folder", "KeyPlace", "KeyRange"]
 
 
 @runtime_checkable
@@ -61,6 +61,22 @@ class Folder(Protocol):
 
     def list_keys(self, prefix: str = "") -> list[str] | None:
         """Return all keys below a folder (``"units/"``), sorted; None where the server has no listing (http)."""
+
+    def locate_keys(self, keys: Sequence[str]) -> list[KeyPlace | None]:
+        """Return where values are and how long they are; None for a key that is not there.
+
+        In a bucket they are listed; on a server without a listing each is asked for its first byte. Of a ZIP file the
+        places are in that.
+
+        Raises
+        ------
+        SourceUnavailableError
+            If that cannot be found out.
+        UnsupportedLayoutError
+            If a value is compressed in a ZIP file, or the server does not say how long one is.
+        MalformedFileError
+            As `read_keys`.
+        """
 
     def close(self) -> None:
         """Give up the folder; more than once is harmless."""

@@ -9,13 +9,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from nwb_dask.errors import MalformedFileError
+from nwb_dask.index import Url
 
 KeyRange: TypeAlias = "tuple[str, tuple[int, int] | int | None]"
 """A key (relative path without a leading slash, ``units/id/0``), and what is wanted of its value: a half-open range in
 bytes, a number of bytes at its end, or None for all of it."""
+
+
+class KeyPlace(NamedTuple):
+    """Where the value of a key is: half-open bytes of a file."""
+
+    url: Url
+    start: int
+    stop: int
+
 
 ROOTS = (".zmetadata", "zarr.json", ".zgroup", ".zattrs", "lindi.json")
 """Documents that say what a folder is; the version of the folder is taken from the first that is there."""

@@ -54,8 +54,31 @@ def list_keys(bucket_url: str, folder: str, access: Access, *, recursive: bool, 
     return found
 
 
+def list_sizes(bucket_url: str, folder: str, access: Access) -> dict[str, int]:
+    """Return the keys of a bucket below `folder`, at any depth, with the lengths of their values; see `list_keys`."""
+    found: list[str] = []
+    sizes: list[int] = []
+    name = f"{bucket_url}/{folder}"
+    outcome, _ = persist(
+        lambda _: _extend(found, bucket_url, folder, access, recursive=True, skip=None, sizes=sizes),
+        host=bucket_url,
+        name=name,
+        seconds=access.choices().deadline,
+    )
+    if isinstance(outcome, Failure):
+        raise explain(outcome, name, lost_secrets=has_lost_secrets(access))
+    return dict(zip(found, sizes, strict=True))
+
+
 def _extend(
-    found: list[str], bucket_url: str, folder: str, access: Access, *, recursive: bool, skip: _Skip
+    found: list[str],
+    bucket_url: str,
+    folder: str,
+    access: Access,
+    *,
+    recursive: bool,
+    skip: _Skip,
+    sizes: list[int] | None = None,
 ) -> Failure | None:
     """Add the keys that follow those in `found`; return what ended that too soon."""
     from nwb_dask.storage.clients import connect_bucket  # noqa: PLC0415  # only buckets need it
@@ -64,7 +87,7 @@ def _extend(
     client = connect_bucket(bucket_url, access)
     try:
         if recursive:
-            _extend_below(found, client, folder, skip)
+            _extend_below(found, client, folder, skip, sizes)
         else:
             found[:] = _directly_in(client, folder)
     except REQUEST_ERRORS as exc:
@@ -72,7 +95,7 @@ def _extend(
     return None
 
 
-def _extend_below(found: list[str], client: Client, folder: str, skip: _Skip) -> None:
+def _extend_below(found: list[str], client: Client, folder: str, skip: _Skip, sizes: list[int] | None) -> None:
     import obstore  # noqa: PLC0415  # only buckets need it
 
     is_done = False
@@ -81,6 +104,8 @@ def _extend_below(found: list[str], client: Client, folder: str, skip: _Skip) ->
         # Keys come in order, so that a listing goes on where it broke off, or behind a store.
         for page in obstore.list(client, folder or None, offset=_offset(found, skip), chunk_size=_PAGE):
             found.extend(one["path"] for one in page)
+            if sizes is not None:
+                sizes.extend(one["size"] for one in page)
             if len(page) == _PAGE and _offset(found, skip) != found[-1]:
                 is_done = False
                 break

@@ -16,7 +16,8 @@ from nwb_dask.index import Identity, Source, Url
 from nwb_dask.storage.access import Access
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.folder_identity import FolderVersion, folder_version, is_same_root
-from nwb_dask.storage.keys import KeyRange, check_key, clip
+from nwb_dask.storage.folder_url import join_key
+from nwb_dask.storage.keys import KeyPlace, KeyRange, check_key, clip
 from nwb_dask.storage.local import read_at, unavailable, written
 from nwb_dask.storage.trace import is_tracing, record, record_round
 
@@ -115,6 +116,18 @@ class LocalFolder:
                 return []
             raise unavailable(exc, str(exc.filename or self.local_path)) from exc
 
+    def locate_keys(self, keys: Sequence[str]) -> list[KeyPlace | None]:
+        """Return the files of values, and how long they are; see `Folder.locate_keys`."""
+        return [self._locate(key) for key in keys]
+
+    def _locate(self, key: str) -> KeyPlace | None:
+        opened = self._opened(key)
+        if opened is None:
+            return None
+        fd, size = opened
+        os.close(fd)
+        return KeyPlace(join_key(self.source.url, key), 0, size)
+
     def _read_all(self, wanted: Sequence[KeyRange]) -> list[Buffer | None]:
         began = time.monotonic()
         out = [self._read(one) for one in wanted[:_N_TRIED]]
@@ -129,6 +142,21 @@ class LocalFolder:
         key, part = wanted
         if part is None and key == self._version.root:
             return self._version.body
+        opened = self._opened(key)
+        if opened is None:
+            return None
+        fd, size = opened
+        path = f"{self.local_path}/{key}"
+        try:
+            start, stop = clip(part, size)
+            return read_at(fd, start, stop, path)
+        except OSError as exc:
+            raise unavailable(exc, path) from exc
+        finally:
+            os.close(fd)
+
+    def _opened(self, key: str) -> tuple[int, int] | None:
+        """Return an open file and its length; None if there is none."""
         check_key(key, name=self.local_path)
         path = f"{self.local_path}/{key}"
         try:
@@ -140,20 +168,13 @@ class LocalFolder:
             if exc.errno in _ABSENT:
                 return None
             raise unavailable(exc, path) from exc
-        try:
-            status = os.fstat(fd)
-            if stat.S_ISDIR(status.st_mode):
-                return None
-            if not stat.S_ISREG(status.st_mode):
-                raise SourceUnavailableError(f"{path} is not a regular file", url=path)
-            start, stop = clip(part, status.st_size)
-            return read_at(fd, start, stop, path)
-        except NWBDaskError:
-            raise
-        except OSError as exc:
-            raise unavailable(exc, path) from exc
-        finally:
-            os.close(fd)
+        status = os.fstat(fd)
+        if stat.S_ISREG(status.st_mode):
+            return fd, status.st_size
+        os.close(fd)
+        if stat.S_ISDIR(status.st_mode):
+            return None
+        raise SourceUnavailableError(f"{path} is not a regular file", url=path)
 
     def _open(self, path: str) -> int:
         try:

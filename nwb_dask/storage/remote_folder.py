@@ -9,7 +9,13 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from nwb_dask.errors import NWBDaskError, SourceAccessError, SourceNotFoundError, SourceUnavailableError
+from nwb_dask.errors import (
+    NWBDaskError,
+    SourceAccessError,
+    SourceNotFoundError,
+    SourceUnavailableError,
+    UnsupportedLayoutError,
+)
 from nwb_dask.index import Identity, Source, Url
 from nwb_dask.storage.access import Access, has_lost_secrets
 from nwb_dask.storage.coalesce import Buffer
@@ -17,16 +23,16 @@ from nwb_dask.storage.concurrency import check_process, run_all
 from nwb_dask.storage.engines import connect
 from nwb_dask.storage.engines.protocol import Answer, Failure, Outcome, Pin, Wanted
 from nwb_dask.storage.faults import changed, explain, is_absent, is_refused
+from nwb_dask.storage.folder_listing import folder_of, list_below, sizes_below
 from nwb_dask.storage.folder_url import join_key
 from nwb_dask.storage.kept_values import KeptValues
 from nwb_dask.storage.key_plan import cut, plan_keys
-from nwb_dask.storage.keys import KeyRange, check_key
-from nwb_dask.storage.listing import list_keys
+from nwb_dask.storage.keys import KeyPlace, KeyRange, check_key
 from nwb_dask.storage.remote import BEYOND_END, plan_remote
 from nwb_dask.storage.retry import identify, send
 from nwb_dask.storage.root_versions import RootVersion, candidates, choose, join_versions, split_version
 from nwb_dask.storage.trace import record_round
-from nwb_dask.storage.urls import BUCKETS, display_url, scheme, split_bucket
+from nwb_dask.storage.urls import BUCKETS, display_url, scheme
 
 
 def _is_fatal(outcome: Outcome) -> bool:
@@ -142,6 +148,36 @@ class RemoteFolder:
     def list_keys(self, prefix: str = "") -> list[str] | None:
         """Return all keys below a folder (``"units/"``), sorted; None where the server has no listing (http)."""
         return list_below(self._base, prefix, self._base_access) if scheme(self._base) in BUCKETS else None
+
+    def locate_keys(self, keys: Sequence[str]) -> list[KeyPlace | None]:
+        """Return where values are and how long they are; see `Folder.locate_keys`."""
+        check_process()
+        for key in keys:
+            check_key(key, name=self._name)
+        sizes = self._list_sizes(keys) if keys else {}
+        if sizes is None:
+            sizes = self._ask_sizes(keys)
+        return [KeyPlace(join_key(self._base, key), 0, sizes[key]) if key in sizes else None for key in keys]
+
+    def _list_sizes(self, keys: Sequence[str]) -> dict[str, int] | None:
+        """Return the lengths of the values that there are, by a listing; None where there is none."""
+        if scheme(self._base) not in BUCKETS:
+            return None
+        return sizes_below(self._base, folder_of(keys), self._base_access)
+
+    def _ask_sizes(self, keys: Sequence[str]) -> dict[str, int]:
+        """Return the lengths of the values that there are, as the answers to requests for their first bytes say."""
+        outcomes = self._run([partial(self._ask, key, (0, 1)) for key in keys], _is_fatal)
+        found: dict[str, int] = {}
+        for key, one in zip(keys, outcomes, strict=True):
+            if isinstance(one, Failure) and _is_fatal(one):
+                raise self._explain(one, key)
+            if isinstance(one, Answer):
+                if one.identity is None:
+                    message = f"{self._name}: the server does not say how long {key!r} is"
+                    raise UnsupportedLayoutError(message, url=self._name)
+                found[key] = one.identity.size
+        return found
 
     def _is_held(self, key: str, proofs: Sequence[RootVersion]) -> bool:
         return key in self._held or any(one.root == key for one in proofs)
@@ -368,14 +404,6 @@ class RemoteFolder:
 
     def __repr__(self) -> str:
         return f"RemoteFolder({self._name!r})"
-
-
-def list_below(url: str, prefix: str, access: Access) -> list[str]:
-    """Return the keys below a folder of a folder in a bucket, sorted."""
-    bucket, above, _ = split_bucket(url)
-    above = f"{above.rstrip('/')}/".lstrip("/")
-    found = list_keys(f"{scheme(url)}://{bucket}", above + prefix, access, recursive=True)
-    return sorted(one.removeprefix(above) for one in found if one.startswith(above) and not one.endswith("/"))
 
 
 def _part(whole: Answer, wanted: tuple[int, int] | int) -> Answer:

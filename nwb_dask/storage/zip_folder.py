@@ -22,7 +22,7 @@ from nwb_dask.storage.access import Access
 from nwb_dask.storage.blocks import BlockFile
 from nwb_dask.storage.coalesce import Buffer
 from nwb_dask.storage.key_plan import cut
-from nwb_dask.storage.keys import ROOTS, KeyRange, check_key, clip
+from nwb_dask.storage.keys import ROOTS, KeyPlace, KeyRange, check_key, clip
 from nwb_dask.storage.urls import display_url
 
 _HEADER = struct.Struct("<4s22xHH")
@@ -147,6 +147,25 @@ class ZipFolder:
     def list_keys(self, prefix: str = "") -> list[str]:
         """Return all keys below a folder (``"units/"``), sorted."""
         return sorted(key for key in self._directory() if key.startswith(prefix))
+
+    def locate_keys(self, keys: Sequence[str]) -> list[KeyPlace | None]:
+        """Return the ranges of the file that hold values; see `Folder.locate_keys`."""
+        known = self._directory()
+        members = [known.get(check_key(key, name=self._name)) for key in keys]
+        for key, one in zip(keys, members, strict=True):
+            if one is not None and (one.problem or not one.is_stored):
+                message = (
+                    f"{key!r} in {self._name} {one.problem or 'is compressed, so that no range of the file is it'}"
+                )
+                raise UnsupportedLayoutError(message, url=self._name)
+        missing = list({one.start for one in members if one is not None and one.start not in self._starts})
+        headers = self._store.read([(start, start + _HEADER.size) for start in missing]) if missing else []
+        self._starts |= {a: a + self._header_bytes(b) for a, b in zip(missing, headers, strict=True)}
+        return [one if one is None else self._place(one) for one in members]
+
+    def _place(self, member: _Member) -> KeyPlace:
+        start = self._starts[member.start]
+        return KeyPlace(self.source.url, start, start + member.size)
 
     def _first_round(
         self, wanted: Sequence[KeyRange], members: Sequence[_Member | None]

@@ -281,6 +281,10 @@ class Hdf5File:
         _log.debug("%s of %r is read by h5py: %s", wanted.entry.path, self.source.url, reason)
         return self._h5py.read(*wanted)
 
+    def stored(self, entry: ArrayEntry) -> ArrayEntry:
+        """Return the entry, which says how its bytes are to be read; see `backends.File.stored`."""
+        return entry
+
     def locate(self, entries: Sequence[ArrayEntry]) -> list[Placement | NWBDaskError]:
         """Return where all stored bytes of each dataset are; see `backends.File.locate`."""
         with Boundary(self.source.url, None):

@@ -202,6 +202,10 @@ class ReachingFile:
             return entry.shape is None or 0 in entry.shape
         return self._file.holds(entry)
 
+    def stored(self, entry: ArrayEntry) -> ArrayEntry:
+        """Return the entry, which says how its bytes are to be read; see `backends.File.stored`."""
+        return entry
+
     def locate(self, entries: Sequence[ArrayEntry]) -> list[Placement | NWBDaskError]:
         """Return where the bytes of datasets of this file are; see `backends.File.locate`."""
         here = iter(self._file.locate([entry for entry in entries if entry.home is None]))

@@ -25,7 +25,7 @@ from nwb_dask.backends.protocol import File, Request
 from nwb_dask.backends.zarr import checks
 from nwb_dask.backends.zarr.file import ZarrFile
 from nwb_dask.errors import MalformedFileError, NWBDaskError, UnsupportedLayoutError
-from nwb_dask.index import ArrayEntry, FileIndex, FilePath, Placement, Source
+from nwb_dask.index import ArrayEntry, FileIndex, FilePath, Home, Placement, Source, ZarrForm
 from nwb_dask.storage import Folder
 
 _MAX_NESTED = 4
@@ -141,9 +141,33 @@ class LindiFile:
             return entry
 
     def locate(self, entries: Sequence[ArrayEntry]) -> list[Placement | NWBDaskError]:
-        """Return why it is not told where the chunks are; see `backends.File.locate`."""
-        message = "its chunks are those of a document of references, of which no references are made"
-        return [UnsupportedLayoutError(message, url=self.source.url, path=entry.path) for entry in entries]
+        """Return where the bytes of arrays are, in whichever files; see `backends.File.locate`."""
+        links = [self._link_of(entry) for entry in entries]
+        own = [entry for entry, link in zip(entries, links, strict=True) if link is None]
+        found = iter(self._open().zarr.locate(own))
+        return [
+            next(found) if link is None else self._located_there(entry, *link)
+            for entry, link in zip(entries, links, strict=True)
+        ]
+
+    def _located_there(self, entry: ArrayEntry, url: str, name: str) -> Placement | NWBDaskError:
+        """Return where the bytes of an array are whose values are those of a dataset elsewhere."""
+        try:
+            file, there = self._there(entry, url, name)
+            return file.locate([there])[0]
+        except NWBDaskError as exc:
+            return exc
+
+    def stored(self, entry: ArrayEntry) -> ArrayEntry | ZarrForm:
+        """Return how the bytes of an array are to be read; see `backends.File.stored`."""
+        link = self._link_of(entry)
+        if link is None:
+            return self._open().zarr.stored(entry)
+        file, there = self._there(entry, *link)
+        found = file.stored(there)
+        if isinstance(found, ZarrForm) or found.home is not None:
+            return found
+        return replace(found, home=Home(file.source.url, there.path, ()))
 
     def holds(self, entry: ArrayEntry) -> bool:
         """Return whether all values of an array are at hand; see `backends.File.holds`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from nwb_dask.backends.lindi.loading import Container, Contents
@@ -12,7 +12,7 @@ from nwb_dask.backends.lindi.targets import Targets
 from nwb_dask.backends.lindi.values import Span
 from nwb_dask.errors import MalformedFileError, SourceNotFoundError
 from nwb_dask.index import Source
-from nwb_dask.storage import Buffer, Folder, KeyRange, Store, display_url
+from nwb_dask.storage import Buffer, Folder, KeyPlace, KeyRange, Store, display_url
 
 Part = tuple[int, int] | int | None
 """What is wanted of a value; see `KeyRange`."""
@@ -93,13 +93,54 @@ class ReferenceKeys:
             elif value is not None:
                 start, stop = _clipped(part, len(value))
                 out[number] = memoryview(value)[start:stop]
-        inside = [one for one in elsewhere if one.span.url.startswith(_INSIDE) and self._has_inside]
-        outside = [one for one in elsewhere if not (one.span.url.startswith(_INSIDE) and self._has_inside)]
+        inside = [one for one in elsewhere if self._is_inside(one.span)]
+        outside = [one for one in elsewhere if not self._is_inside(one.span)]
         if inside:
             self._read_inside(inside, out)
         if outside:
             self._read_outside(outside, out)
         return out
+
+    def locate_keys(self, keys: Sequence[str]) -> list[KeyPlace | bytes | None]:
+        """Return where values are, or those that are inline; None for a key that is not there.
+
+        Raises
+        ------
+        SourceAccessError
+            If one is in a file that the document may not refer to.
+        MalformedFileError, SourceUnavailableError, SourceChangedError
+            As `read_keys`.
+        """
+        found = [self._contents.document.get_value(key) for key in keys]
+        inside = {one.url for one in found if isinstance(one, Span) and self._is_inside(one)}
+        known = self._locate_inside([url.removeprefix(_INSIDE) for url in sorted(inside)])
+        return [
+            self._located(key, one, known) if isinstance(one, Span) else one
+            for key, one in zip(keys, found, strict=True)
+        ]
+
+    def _locate_inside(self, names: Sequence[str]) -> dict[str, KeyPlace | None]:
+        """Return where files are that are in the tar file, or in the folder, of the document."""
+        if isinstance(self._container, Folder):
+            return dict(zip(names, self._container.locate_keys(names), strict=True))
+        entries = self._contents.entries or {}
+        return {name: KeyPlace(self.source.url, *entries[name]) if name in entries else None for name in names}
+
+    def _located(self, key: str, span: Span, known: Mapping[str, KeyPlace | None]) -> KeyPlace:
+        if self._is_inside(span):
+            name = span.url.removeprefix(_INSIDE)
+            place = known[name]
+            if place is None:
+                raise MalformedFileError(f"damaged: there is no {name[:200]!r}", path=f"/{key}")
+            start, stop = self._range(key, span, None, place.stop - place.start)
+            return KeyPlace(place.url, place.start + start, place.start + stop)
+        place_of = self._policy.place(span.url)
+        if span.length is not None:
+            return KeyPlace(place_of.url, span.offset, span.offset + span.length)
+        return KeyPlace(place_of.url, *self._range(key, span, None, self._targets.open(place_of).size))
+
+    def _is_inside(self, span: Span) -> bool:
+        return span.url.startswith(_INSIDE) and self._has_inside
 
     def stored_bytes(self, prefix: str) -> int:
         """Return at most how many bytes all values below a folder (``"units/id/"``) have."""
@@ -111,7 +152,7 @@ class ReferenceKeys:
             return len(value or b"")
         if value.length is not None:
             return value.length
-        if value.url.startswith(_INSIDE) and self._has_inside:
+        if self._is_inside(value):
             start, stop = (self._contents.entries or {}).get(value.url.removeprefix(_INSIDE), (0, _MOST_BYTES))
             return stop - start
         return self._targets.open(self._policy.place(value.url)).size

@@ -18,13 +18,15 @@ from nwb_dask.backends.known import INLINE_BYTES, Known
 from nwb_dask.backends.protocol import Request
 from nwb_dask.backends.zarr import recent
 from nwb_dask.backends.zarr.hdmf import HdmfConvention
-from nwb_dask.backends.zarr.hierarchy import KeySource, load_hierarchy
+from nwb_dask.backends.zarr.hierarchy import load_hierarchy
 from nwb_dask.backends.zarr.meaning import Convention, Values
+from nwb_dask.backends.zarr.placing import Places, form_of, locate_arrays
 from nwb_dask.backends.zarr.reading import ArrayPlan, Reader, Wanted
 from nwb_dask.backends.zarr.room import Room
+from nwb_dask.backends.zarr.shard_index import ShardIndexes
 from nwb_dask.backends.zarr.tree import Stored, Tree
-from nwb_dask.errors import NWBDaskError, UnsupportedLayoutError
-from nwb_dask.index import ArrayEntry, FileIndex, Placement, Source, basename
+from nwb_dask.errors import NWBDaskError
+from nwb_dask.index import ArrayEntry, FileIndex, Placement, Source, ZarrForm, basename
 
 _HDMF = HdmfConvention()
 
@@ -36,7 +38,7 @@ class ZarrFile:
 
     Parameters
     ----------
-    keys : KeySource
+    keys : Places
         Its bytes; stays open when this is closed.
     known : Known, optional
         What is known of this version of the store: the values of small arrays of a remote one; grows.
@@ -44,7 +46,7 @@ class ZarrFile:
         What is said in it that Zarr has no words for; by default as hdmf-zarr writes it, of whatever version.
     """
 
-    def __init__(self, keys: KeySource, known: Known | None = None, *, convention: Convention | None = None) -> None:
+    def __init__(self, keys: Places, known: Known | None = None, *, convention: Convention | None = None) -> None:
         self._keys = keys
         self._is_remote = keys.local_path is None
         self._convention = _HDMF if convention is None else convention
@@ -109,9 +111,15 @@ class ZarrFile:
         return found
 
     def locate(self, entries: Sequence[ArrayEntry]) -> list[Placement | NWBDaskError]:
-        """Return why it is not told where the chunks are; see `backends.File.locate`."""
-        message = "its chunks are those of a Zarr store, of which no references are made"
-        return [UnsupportedLayoutError(message, url=self.source.url, path=entry.path) for entry in entries]
+        """Return where the chunks of arrays are, shards looked into; see `backends.File.locate`."""
+        with _place(self.source, None):
+            documents = [self.tree.array(entry.path).document for entry in entries]
+            return locate_arrays(self._keys, ShardIndexes(self._keys), documents) if documents else []
+
+    def stored(self, entry: ArrayEntry) -> ArrayEntry | ZarrForm:
+        """Return how Zarr version 2 says how the chunks of an array are stored; see `backends.File.stored`."""
+        with _place(self.source, entry.path):
+            return form_of(self.tree.array(entry.path).document)
 
     def holds(self, entry: ArrayEntry) -> bool:
         """Return whether all values of an array are at hand; see `backends.File.holds`."""

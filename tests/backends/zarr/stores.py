@@ -51,6 +51,9 @@ class Keys:
                 out.append(value[part[0] : part[1]])
         return out
 
+    def locate_keys(self, keys: Sequence[str]) -> list[bytes | None]:
+        return [self.values.get(key) for key in keys]
+
     def list_keys(self, prefix: str = "") -> list[str] | None:
         return sorted(key for key in self.values if key.startswith(prefix)) if self.is_listed else None
 

@@ -10,8 +10,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from nwb_dask.backends import File, ReachingFile
-from nwb_dask.errors import OutputError, UnsupportedLayoutError
+from nwb_dask.backends import File
+from nwb_dask.errors import OutputError
 from nwb_dask.index import Url
 from nwb_dask.read import check_choice
 from nwb_dask.read.describe import normalize_path
@@ -209,9 +209,6 @@ def _refuse_sources(named: tuple[Named, ...], targets: Mapping[Url, Path]) -> No
 
 
 def _write(request: _Request, named: Named, file: File) -> ReferenceFile:
-    if not isinstance(file, ReachingFile):
-        message = f"{named.name} is no HDF5 file, and references are made of these: tools for Zarr open the others"
-        raise UnsupportedLayoutError(message, url=named.name)
     url = stated_url(named.url, request.url, format_=request.format)
     file_bytes = None if request.format == "lindi" else file.source.identity.size
     urls = make_stated((file.source.url, named.url), url, format_=request.format)

@@ -21,6 +21,7 @@ local_folder    the same, one file per key
 folder_identity which version of a local folder is there
 remote          everything else: rounds of ranged requests pinned to one version of the file
 remote_folder   the same, one object per key
+one_value       one of these, with servers of all kinds
 dandi_folder    the same of an archive, whose API says where they are
 zip_folder      the same in a ZIP file
 folder_listing  what a bucket holds of one folder

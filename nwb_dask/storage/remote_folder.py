@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -28,7 +27,8 @@ from nwb_dask.storage.folder_url import join_key
 from nwb_dask.storage.kept_values import KeptValues
 from nwb_dask.storage.key_plan import cut, plan_keys
 from nwb_dask.storage.keys import KeyPlace, KeyRange, check_key
-from nwb_dask.storage.remote import BEYOND_END, plan_remote
+from nwb_dask.storage.one_value import ask_value
+from nwb_dask.storage.remote import plan_remote
 from nwb_dask.storage.retry import identify, send
 from nwb_dask.storage.root_versions import RootVersion, candidates, choose, join_versions, split_version
 from nwb_dask.storage.trace import record_round
@@ -330,33 +330,8 @@ class RemoteFolder:
     def _ask(self, key: str, wanted: Wanted) -> Outcome:
         """Return the answer for a value or a part of it, which is empty where the value is shorter."""
         engine = connect(join_key(self._base, key), self._base_access, is_value=True)
-        get = partial(send, engine, pin=Pin(), name=self._name, seconds=self._seconds)
         expired = None if self._kept is None else self._kept.find_expired(key, wanted)
-        if expired is not None and expired.identity is not None:
-            pin = Pin(unless=expired.identity.value)
-            outcome = send(engine, wanted, pin, name=self._name, seconds=self._seconds)
-            if isinstance(outcome, Failure) and outcome.reason == "unchanged":
-                return replace(expired, caching=outcome.caching)
-        else:
-            outcome = get(wanted)
-        if isinstance(outcome, Answer) and outcome.content_type.startswith("text/html"):
-            return Failure("odd", said="it is a web page")
-        if isinstance(outcome, Answer) or wanted is None:
-            return outcome
-        if outcome.reason == "whole":
-            whole = get(None)
-            return whole if isinstance(whole, Failure) else _part(whole, wanted)
-        if outcome.status != BEYOND_END:
-            return outcome
-        if isinstance(wanted, int):
-            # Some stores do not count from the end.
-            first = get((0, 1))
-            if isinstance(first, Answer):
-                size = None if first.identity is None else first.identity.size
-                rest = get(None if size is None else (max(size - wanted, 0), size))
-                return _part(rest, wanted) if isinstance(rest, Answer) else rest
-            outcome = first
-        return Answer(memoryview(b""), 0, None) if outcome.status == BEYOND_END else outcome
+        return ask_value(engine, wanted, expired, name=self._name, seconds=self._seconds)
 
     def _check_parts(self, requests: Sequence[KeyRange], answers: Sequence[Outcome | None]) -> None:
         """Raise for a value of which parts are of several versions, now or since a part of it was read first."""
@@ -404,11 +379,3 @@ class RemoteFolder:
 
     def __repr__(self) -> str:
         return f"RemoteFolder({self._name!r})"
-
-
-def _part(whole: Answer, wanted: tuple[int, int] | int) -> Answer:
-    body = memoryview(cut(whole.body, wanted))
-    start = whole.start + (
-        min(wanted[0], len(whole.body)) if isinstance(wanted, tuple) else len(whole.body) - len(body)
-    )
-    return Answer(body, start, whole.identity, whole.content_type, whole.n_requests, len(whole.body))

@@ -16,7 +16,7 @@ import pytest
 import zarr
 
 import nwb_dask
-from nwb_dask.errors import OutputError, UnsupportedLayoutError
+from nwb_dask.errors import OutputError
 from nwb_dask.references import Format, write_references
 from nwb_dask.testing import RangeServer
 from nwb_dask.testing.files import write_session
@@ -243,14 +243,6 @@ def test_a_signature_is_never_written(session: Path, tmp_path: Path) -> None:
 def test_several_sources_become_one_document_each_in_a_folder(session: Path, tmp_path: Path) -> None:
     done = write_references([session], tmp_path / "all")
     assert [one.path for one in done.files] == [tmp_path / "all" / "session.lindi.json"]
-
-
-def test_references_are_made_of_hdf5_files_only(session: Path, tmp_path: Path) -> None:
-    document = tmp_path / "session.lindi.json"
-    write_references(session, document)
-    with pytest.raises(UnsupportedLayoutError, match="is no HDF5 file"):
-        write_references(document, tmp_path / "again.lindi.json")
-    assert [one.name for one in tmp_path.iterdir()] == [document.name]
 
 
 def test_what_icechunk_does_not_take_names_the_way_out(session: Path, tmp_path: Path) -> None:

@@ -53,8 +53,9 @@ _PAGE_BYTES = 64 * 1024
 """Of a remote file. Larger pages save a round or two, and lose more on slow lines (5 to 100 ms, 6 to 90 MB/s)."""
 _GAP_BYTES = 256 * 1024
 _TAIL_BYTES = 1 << 20
-"""Of a remote file of which everything is described: what was written last is often at its end, B-trees among it. Of
-sessions of 270 MB, this saves one or two rounds of eight, and no more bytes are read."""
+"""Of a large remote file of which everything is described: what was written last is often at its end, B-trees among it.
+Of sessions of 270 MB, this saves one or two rounds of eight."""
+_LARGE_BYTES = 64 * _TAIL_BYTES
 _STRUCTURE_BYTES = 64 << 20
 """Where a structure is larger, its places are not kept."""
 _LOCAL_PAGE_BYTES = 1024
@@ -147,7 +148,8 @@ class Hdf5File:
         # What is known of a remote file is kept, and complete; a local one is read as far as it is asked for.
         if self._is_remote:
             lookup, tree = self._lookup, Tree(self._lookup, self._pages, Wanted(None, None), on_array)
-            if recursive and asked == "/" and asked not in self.known.parts:
+            is_large = self._store.size >= _LARGE_BYTES
+            if is_large and recursive and asked == "/" and asked not in self.known.parts:
                 # The head is in memory since the file was opened: the tail goes with what is fetched next.
                 self._pages.fetch([(0, 1)])
                 self._pages.bring_along(max(self._store.size - _TAIL_BYTES, 0), self._store.size)

@@ -74,6 +74,9 @@ bench: $(VENV)/.dev-installed  ## Run the benchmarks (an hour and more; builds a
 	$(BIN)/python -m benchmarks.remote
 	$(BIN)/python -m benchmarks.series
 	$(BIN)/python -m benchmarks.queries
+	$(BIN)/python -m benchmarks.zarr_sessions
+	$(BIN)/python -m benchmarks.references
+	$(BIN)/python -m benchmarks.pynwb_streaming
 
 clean:  ## Remove environments, caches and output
 	rm -rf .venv .venv-* demo-output dist build benchmarks/.work benchmarks/.venvs

@@ -165,6 +165,7 @@ class StreamedFile(StreamedGroup, h5py.File):  # type: ignore[misc]  # h5py has 
     """
 
     def __init__(self, store: Store, file: Hdf5File, tree: Tree, keep: Callable[[Known], None]) -> None:
+        file.read_from_pages()
         is_new = not file.known.structure
         origin = Origin(file, tree)
         arrays = origin.tree.arrays().values()

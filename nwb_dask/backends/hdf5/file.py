@@ -332,6 +332,10 @@ class Hdf5File:
         starts = [known.base + one for one in addresses if 0 <= known.base + one < self._store.size]
         self._pages.fetch([(start, start + 1) for start in starts])
 
+    def read_from_pages(self) -> None:
+        """Give values that describing the file has brought without asking again whether it is still the same."""
+        self._reader.from_pages = True
+
     def keep_structure(self) -> None:
         """Note which parts of the file are in memory, for `fetch_structure` of whoever opens it next."""
         held = self._pages.held()

@@ -96,6 +96,9 @@ class Reader:
         self._lookup = lookup
         self._pages = pages
         self._is_local = store.local_path is not None
+        self.from_pages = False
+        """Whether values that describing a file has brought are given without a request, which would tell whether the
+        file is still the same."""
         self._unfollowed: list[_Work] = []
 
     def read(self, requests: Sequence[tuple[ArrayEntry, Spans, Box | None]]) -> list[_Values | Exception]:
@@ -271,8 +274,8 @@ class Reader:
                 work.stored = plan.finish(mine) if together else plan.run(self._store.read, is_local=self._is_local)
 
     def _bytes(self, ranges: Sequence[tuple[int, int]]) -> list[Buffer]:
-        """Return the bytes of each range; those of a remote file that describing it has brought are not fetched."""
-        if self._is_local:
+        """Return the bytes of each range; see `from_pages`."""
+        if not self.from_pages:
             return self._store.read(ranges) if ranges else []
         here = {one: self._pages.view(*one) for one in ranges if self._pages.holds(*one)}
         absent = [one for one in ranges if one not in here]

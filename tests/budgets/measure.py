@@ -16,10 +16,13 @@ from nwb_dask.storage.trace import Trace
 
 _COUNTERS = Path("/proc/self/io")
 _TASKS = Path("/proc/self/task")
-_OTHERS = tuple(
-    one / "io" for one in (_TASKS.iterdir() if _COUNTERS.exists() else ()) if int(one.name) != threading.get_native_id()
-)
-"""Of threads that were there before any test ran: one of pytest-xdist reads what its main process sends."""
+_ALL = frozenset(one.name for one in _TASKS.iterdir()) if _COUNTERS.exists() else frozenset()
+_FIRST = _ALL - {str(threading.get_native_id())}
+"""Threads that were there before any test ran: one of pytest-xdist reads what its main process sends."""
+_LOOP = "IO loop"
+"""Name of the threads in which clusters of other tests look at the machine."""
+_CALLS = 2
+"""System calls that reading a counter takes: one for its text, one for its end."""
 
 needs_counters = pytest.mark.skipif(not _COUNTERS.exists(), reason="only Linux counts what a process reads")
 
@@ -42,26 +45,36 @@ class Measured(Generic[T]):
 def measure(call: Callable[[], T]) -> Measured[T]:
     """Return what `call` reads. It must have run before: importing a module reads files too."""
     with nwb_dask.trace() as traced:
-        own = _difference(_counters(), _counters())
-        before = _counters()
+        counters = _Counters()
+        before = counters.look()
         result = call()
-        after = _counters()
-    n_bytes, n_calls = (used - one for used, one in zip(_difference(before, after), own, strict=True))
+        after = counters.look()
+    n_bytes, n_calls = (late - early for early, late in zip(before, after, strict=True))
     return Measured(result, n_bytes, n_calls, traced)
 
 
-def _counters() -> tuple[int, int]:
-    others = [_read(one) for one in _OTHERS if one.exists()]
-    n_bytes, n_calls = _read(_COUNTERS)
-    return n_bytes - sum(one[0] for one in others), n_calls - sum(one[1] for one in others)
+class _Counters:
+    """Bytes and calls of this process, without those of threads that do not belong to a call, and of looking."""
 
+    def __init__(self) -> None:
+        loops = {str(one.native_id) for one in threading.enumerate() if one.name.startswith(_LOOP)}
+        self._others = [_TASKS / one / "io" for one in sorted(_FIRST | loops) if (_TASKS / one).exists()]
+        self._looking = (0, 0)
 
-def _read(counters: Path) -> tuple[int, int]:
-    text = counters.read_text()
-    found = [re.search(rf"{name}: (\d+)", text) for name in ("rchar", "syscr")]
-    n_bytes, n_calls = (int(one[1]) for one in found if one is not None)
-    return n_bytes, n_calls
+    def look(self) -> tuple[int, int]:
+        """Return what has been read so far."""
+        while True:
+            first = [self._read(one) for one in self._others]
+            looking = self._looking
+            n_bytes, n_calls = self._read(_COUNTERS)
+            if first == [self._read(one) for one in self._others]:
+                break
+        n_bytes -= looking[0] + sum(one[0] for one in first)
+        return n_bytes, n_calls - looking[1] - sum(one[1] for one in first)
 
-
-def _difference(before: tuple[int, int], after: tuple[int, int]) -> tuple[int, int]:
-    return after[0] - before[0], after[1] - before[1]
+    def _read(self, counters: Path) -> tuple[int, int]:
+        text = counters.read_text()
+        self._looking = (self._looking[0] + len(text), self._looking[1] + _CALLS)
+        found = [re.search(rf"{name}: (\d+)", text) for name in ("rchar", "syscr")]
+        n_bytes, n_calls = (int(one[1]) for one in found if one is not None)
+        return n_bytes, n_calls

@@ -134,11 +134,6 @@ class TarOutput:
         member = self._members[name]
         return os.pread(self._fd, max(min(stop, member["s"]) - start, 0), member["d"] + start)
 
-    def blob_range(self, name: str) -> tuple[int, int]:
-        """Return where in the archive a file begins and ends."""
-        member = self._members[name]
-        return member["d"], member["d"] + member["s"]
-
     def commit(self, document: LindiDocument) -> None:
         """Let the document, and the files added since the last commit, be what the archive is."""
         data = dump_document(document)

@@ -56,7 +56,7 @@ CONTESTANTS = (
     Contestant("open_h5, index known", "nwb_dask", keeps=True),
     REMFILE,
     Contestant("fsspec", "fsspec", "remote_pynwb"),
-    Contestant("LINDI", "lindi", "remote_lindi"),
+    Contestant("LINDI, trials without their timeseries", "lindi", "remote_lindi"),
 )
 CACHED = (
     Contestant("open_h5, chunk cache, first", "nwb_dask", chunk_cache=True),

@@ -2,7 +2,7 @@
 
 ::
 
-    python -m benchmarks.references                # three layouts, 30 ms a request
+    python -m benchmarks.references                # three layouts, 30 ms a request; results/references-<date>.*
     python -m benchmarks.references --layout gzip --rounds 5
 
 The two take turns, each in a process of its own whose imports are done before the clock starts. The documents are
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,6 +27,7 @@ from benchmarks.environments import ROOT, describe_machine, ensure_environment
 from benchmarks.ephys import FOLDER, LAYOUTS, ensure_ephys
 from benchmarks.line import Line, count_rounds
 
+RESULTS = Path(__file__).parent / "results"
 GOAL = 1 / 3
 PROGRAMS = {"nwb_dask": ("references_nwb_dask", None), "LINDI": ("references_lindi", "remote_lindi")}
 
@@ -106,7 +108,7 @@ def main() -> int:
     parser.add_argument("--delay", type=float, default=0.03, help="seconds before each answer")
     parser.add_argument("--bytes-per-second", type=float, default=125e6)
     parser.add_argument("--check", action="store_true", help="small sessions: are the documents the same?")
-    parser.add_argument("--save", type=Path, help="write the runs here as JSON")
+    parser.add_argument("--no-save", action="store_true", help="print only")
     options = parser.parse_args()
     runs: list[Run] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -122,10 +124,14 @@ def main() -> int:
                             f"{layout}, {program}: {run.seconds:.2f} s, load {os.getloadavg()[0]:.1f}", file=sys.stderr
                         )
                     compare(found["nwb_dask"], found["LINDI"])
-    print(report(runs))
-    if options.save is not None:
+    table = report(runs)
+    print(table)
+    if not (options.check or options.no_save):
+        RESULTS.mkdir(exist_ok=True)
+        stem = RESULTS / f"references-{datetime.now(UTC):%Y-%m-%d}"
         record = {"machine": describe_machine(), "delay": options.delay, "runs": [asdict(run) for run in runs]}
-        options.save.write_text(json.dumps(record, indent=1) + "\n")
+        stem.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+        stem.with_suffix(".md").write_text(table + "\n")
     return 0
 
 

@@ -27,6 +27,9 @@ Elements: TypeAlias = "npt.NDArray[Any]"
 
 _NUMBERS = frozenset({"astype", "bitround", "delta", "fixedscaleoffset", "packbits", "quantize"})
 """Codecs of numcodecs that take arrays of numbers for such."""
+_BYTE_ORDER = frozenset({"bytes", "endian"})
+_ENCODED = {"astype": "encode_dtype", "delta": "astype", "fixedscaleoffset": "astype"}
+"""Options that say of which type the elements are that a codec for numbers writes."""
 _NUMERIC = re.compile(r"[<>|=]?[biufc][0-9]{1,2}|u?int[0-9]{1,2}|float[0-9]{1,2}|bool")
 _NOTHING = frozenset({"bytes", "endian", "transpose"})
 """Codecs that change neither the number of bytes nor what they mean by themselves."""
@@ -104,6 +107,8 @@ class Pipeline:
 
     def _undo(self, at: int, data: Buffer | Elements) -> Buffer | Elements:
         codec = self.codecs[at]
+        if codec.id in _BYTE_ORDER and any(one.id in _NUMBERS for one in self.codecs[:at]):
+            return self._ordered(at, data)
         if codec.id in _NOTHING:
             return data
         if codec.id in BYTES:
@@ -118,6 +123,17 @@ class Pipeline:
         except _FAILURES as exc:
             raise MalformedFileError(f"damaged: codec {codec.id!r} cannot undo a chunk: {exc}") from exc
         return decoded
+
+    def _ordered(self, at: int, data: Buffer | Elements) -> Buffer | Elements:
+        """Return what codecs for numbers wrote, in the byte order that they know, from that of the stored bytes."""
+        endian = _endian(self.codecs[at])
+        encoded = _encoded_dtype(self.dtype, self.codecs[:at])
+        if endian is None or encoded.itemsize == 1:
+            return data
+        body = _as_bytes(data)
+        if len(body) % encoded.itemsize:
+            raise MalformedFileError(f"damaged: a chunk of {len(body)} bytes holds elements of {encoded.itemsize}")
+        return np.frombuffer(body, encoded.newbyteorder(endian)).astype(encoded)
 
     def _most(self, at: int) -> int:
         """Return the most bytes that undoing a codec may give: those of a chunk, unless others come before it."""
@@ -162,14 +178,32 @@ def _axes(options: Mapping[str, Json], n_axes: int) -> tuple[int, ...]:
 
 
 def _stored_dtype(dtype: np.dtype[Any], codecs: Sequence[Codec]) -> np.dtype[Any]:
-    """Return a type with the byte order that a codec states, if one does."""
+    """Return a type with the byte order that a codec states, if one does, of what is no codec's result."""
+    for at, one in enumerate(codecs):
+        endian = _endian(one) if one.id in _BYTE_ORDER else None
+        if endian is not None and not any(before.id in _NUMBERS for before in codecs[:at]):
+            return dtype.newbyteorder(endian)
+    return dtype
+
+
+def _endian(codec: Codec) -> Literal["<", ">"] | None:
+    """Return the byte order that a codec states, if it does."""
+    endian = codec.options.get("endian")
+    if endian is None:
+        return None
+    if endian not in ("little", "big"):
+        raise MalformedFileError(f"damaged: its byte order is {str(endian)[:40]!r}")
+    return "<" if endian == "little" else ">"
+
+
+def _encoded_dtype(dtype: np.dtype[Any], codecs: Sequence[Codec]) -> np.dtype[Any]:
+    """Return the type of what codecs for numbers make of elements (zarr-python, ``zarr/codecs/numcodecs``)."""
     for one in codecs:
-        if one.id not in {"bytes", "endian"} or "endian" not in one.options:
-            continue
-        endian = one.options["endian"]
-        if endian not in ("little", "big"):
-            raise MalformedFileError(f"damaged: its byte order is {str(endian)[:40]!r}")
-        return dtype.newbyteorder("<" if endian == "little" else ">")
+        if one.id == "packbits":
+            dtype = np.dtype(np.uint8)
+        declared = _numeric(one.options).get(_ENCODED.get(one.id, ""))
+        if declared is not None:
+            dtype = np.dtype(declared)
     return dtype
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numcodecs
 import numpy as np
@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from zarr import codecs
 
 from nwb_dask.backends.zarr import ZarrFile
-from tests.backends.zarr.stores import keys_of, new_group, opened, without_warnings
+from tests.backends.zarr.stores import (
+    GROUP_V3,
+    Keys,
+    array_v3,
+    documents,
+    keys_of,
+    new_group,
+    opened,
+    without_warnings,
+)
 
 SHAPE, CHUNKS = (23, 7, 5), (6, 4, 5)
 V2: dict[str, dict[str, Any]] = {
@@ -128,6 +137,41 @@ def test_any_spans_and_box_are_what_numpy_selects(
     keys.local_path = None if is_remote else "/memory"
     file = ZarrFile(keys)
     found = file.read(file.index("/").arrays["/x"], np.array(spans, np.int64).reshape(-1, 2), box)
+    np.testing.assert_array_equal(found, wanted)
+
+
+NUMBER_CODECS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "delta": ("int32", {"dtype": "<i4"}, "i4"),
+    "delta-wider": ("int16", {"dtype": "<i2", "astype": "<i8"}, "i8"),
+    "fixedscaleoffset": ("int16", {"dtype": "<i2", "astype": "<f4", "offset": 3, "scale": 1}, "f4"),
+    "astype": ("int16", {"encode_dtype": "<i4", "decode_dtype": "<i2"}, "i4"),
+    "packbits": ("bool", {}, "u1"),
+}
+
+
+@pytest.mark.parametrize("endian", ["little", "big"])
+@pytest.mark.parametrize("is_sharded", [True, False])
+@pytest.mark.parametrize("name", NUMBER_CODECS)
+def test_what_codecs_for_numbers_write_is_stored_in_the_byte_order_of_the_codec_behind_them(
+    name: str, endian: Literal["little", "big"], *, is_sharded: bool
+) -> None:
+    kind, options, encoded = NUMBER_CODECS[name]
+    codec = name.partition("-")[0]
+    wanted = content(kind, (12,))
+    written = np.asarray(numcodecs.get_codec({"id": codec, **options}).encode(wanted))
+    chunk = written.astype(f"{'<' if endian == 'little' else '>'}{encoded}").tobytes()
+    steps = [
+        {"name": f"numcodecs.{codec}", "configuration": options},
+        {"name": "bytes", "configuration": {"endian": endian}},
+    ]
+    if is_sharded:
+        index = {"chunk_shape": [12], "codecs": steps, "index_codecs": [_little.to_dict()], "index_location": "end"}
+        steps = [{"name": "sharding_indexed", "configuration": index}]
+        chunk += np.array([0, len(chunk)], "<u8").tobytes()
+    nodes = documents(**{"zarr.json": GROUP_V3, "x/zarr.json": array_v3((12,), kind, codecs=steps)})
+    with ZarrFile(Keys({**nodes, "x/c/0": chunk})) as file:
+        found = file.read(file.index("/").arrays["/x"])
+    assert found.dtype == wanted.dtype
     np.testing.assert_array_equal(found, wanted)
 
 

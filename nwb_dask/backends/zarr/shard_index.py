@@ -52,10 +52,7 @@ class ShardIndexes:
         missing = {name: shard for name, shard in shards.items() if name not in out}
         if not missing:
             return out
-        asked: list[KeyRange] = [
-            (name, shard.index_bytes if shard.location == "end" else (0, shard.index_bytes))
-            for name, shard in missing.items()
-        ]
+        asked: list[KeyRange] = [(name, index_range(shard)) for name, shard in missing.items()]
         found = self._keys.read_keys(asked)
         for (name, shard), data in zip(missing.items(), found, strict=True):
             out[name] = None if data is None else _read(data, shard)
@@ -71,6 +68,26 @@ class ShardIndexes:
         """Forget all of them: a shard has turned out to be another than it was."""
         with self._lock:
             self._kept.clear()
+
+
+def index_range(shard: Shard) -> tuple[int, int] | int:
+    """Return which bytes of a shard are its index, as a `KeyRange` says it."""
+    return shard.index_bytes if shard.location == "end" else (0, shard.index_bytes)
+
+
+def extent_of(data: Buffer, shard: Shard) -> tuple[int, int]:
+    """Return how many chunks the index of a shard has, and where the last of them ends.
+
+    Raises
+    ------
+    MalformedFileError
+        If the index is damaged, or leads out of any file.
+    """
+    where = _parsed(data, shard).reshape(-1, 2)
+    written = where[(where != _NOTHING).any(axis=1)]
+    if (written > _MAX_OFFSET).any():
+        raise MalformedFileError("damaged: the index of a shard leads out of it")
+    return len(written), int(written.sum(axis=1).max(initial=0))
 
 
 def find_chunk(found: Found, leaf: Leaf, key: Key, place: tuple[int, ...]) -> tuple[str, int, int] | None:

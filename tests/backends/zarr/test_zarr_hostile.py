@@ -142,6 +142,49 @@ def test_eight_tebibytes_that_were_never_written_take_no_memory(
     tracemalloc.stop()
 
 
+def sharded(shape: int, outer: int, inner: int, codec: str) -> dict[str, Any]:
+    """Return the ``zarr.json`` of numbers in shards, with the index at the end of each."""
+    steps = [{"name": "bytes", "configuration": {"endian": "little"}}]
+    index = {"chunk_shape": [inner], "index_codecs": steps, "codecs": [*steps, {"name": codec}] if codec else steps}
+    grid = {"name": "regular", "configuration": {"chunk_shape": [outer]}}
+    codecs = [{"name": "sharding_indexed", "configuration": index}]
+    return array_v3([shape], "float64", chunk_grid=grid, codecs=codecs)
+
+
+@pytest.mark.usefixtures("_little_memory")
+@pytest.mark.parametrize("is_listed", [True, False])
+@pytest.mark.parametrize("codec", ["", "zstd"])
+@pytest.mark.parametrize("entry", [(2**64 - 1, 2**64 - 1), (0, 64), (1 << 40, 64), (1 << 63, 64)])
+def test_eight_tebibytes_in_shards_that_do_not_hold_them_take_no_memory(
+    entry: tuple[int, int], codec: str, *, is_listed: bool
+) -> None:
+    outer, inner = HUGE // 8, HUGE // 8 // 1024
+    shard = bytes(64) + np.tile(np.array(entry, "<u8"), 1024).tobytes()
+    consolidated = {"kind": "inline", "metadata": {"x": sharded(outer, outer, inner, codec)}}
+    nodes = {"zarr.json": {**GROUP_V3, "consolidated_metadata": consolidated}}
+    file = ZarrFile(Keys({**documents(**nodes), "x/c/0": shard}, is_listed=is_listed))
+    found = file.index("/").arrays["/x"]
+    with pytest.raises(MalformedFileError, match="can hold"):
+        file.require_room(found, HUGE)
+    tracemalloc.start()
+    with pytest.raises(MalformedFileError, match="can hold"):
+        file.read(found)
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+
+
+def test_shards_that_hold_what_is_asked_for_have_room() -> None:
+    outer = 1 << 28
+    index = np.array([(0, 1 << 20), *[(2**64 - 1, 2**64 - 1)] * 3], "<u8").tobytes()
+    values = {"x/c/0": bytes(1 << 20) + index, "x/c/1": bytes(1 << 20) + index}
+    nodes = documents(**{"zarr.json": GROUP_V3, "x/zarr.json": sharded(2 * outer, outer, outer // 4, "zstd")})
+    file = ZarrFile(Keys({**nodes, **values}))
+    found = file.index("/").arrays["/x"]
+    file.require_room(found, 2 << 30)
+    with pytest.raises(MalformedFileError, match="can hold 1073741824"):
+        file.require_room(found, (2 << 30) + 1)
+
+
 def bomb(name: str) -> bytes:
     """Return a small chunk that declares, or decompresses to, 8 MiB or more."""
     if name == "blosc":

@@ -268,6 +268,9 @@ def choose(entry: ArrayEntry, rules: Rules, stored: Stored) -> _Chosen:
     try:
         return _referable(entry, stored)
     except UnsupportedLayoutError as error:
+        if not n and has_values(element):
+            # Nothing was encoded.
+            return _Chosen("refer")
         return _Chosen("inline" if _is_short(element, n) else "link" if can_link else "leave", error.message)
 
 

@@ -7,10 +7,11 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import h5py
 import icechunk
+import numcodecs
 import numpy as np
 import pytest
 import zarr
@@ -158,6 +159,33 @@ def test_codecs_that_version_2_does_not_have_are_left_out_with_the_reason(tmp_pa
 
 def urls_of(done: WrittenReferences) -> set[str]:
     return {one[0] for one in load(done.files[0].path).values() if isinstance(one, list)}
+
+
+@pytest.mark.parametrize("form", ["lindi", "kerchunk-json"])
+@pytest.mark.parametrize("container", ["hdf5", "zarr"])
+def test_empty_arrays_are_written_whatever_their_codecs(
+    container: str, form: Literal["lindi", "kerchunk-json"], tmp_path: Path
+) -> None:
+    shapes = {"one": (0,), "two": (0, 3), "inner": (4, 0)}
+    if container == "hdf5":
+        with h5py.File(tmp_path / "a.nwb", "w") as file:
+            for name, shape in shapes.items():
+                chunks, unlimited = (2, 3)[: len(shape)], (None,) * len(shape)
+                file.create_dataset(name, shape, "i4", chunks=chunks, maxshape=unlimited, compression="lzf")
+        source = tmp_path / "a.nwb"
+    else:
+        source = tmp_path / "a.zarr"
+        group = zarr.create_group(str(source), zarr_format=2)
+        for name, shape in shapes.items():
+            chunks = (2, 3)[: len(shape)]
+            group.create_array(name, shape=shape, dtype="i4", chunks=chunks, filters=[numcodecs.Delta("<i4")])
+    write_references(source, tmp_path / "a.json", format=form)
+    refs = load(tmp_path / "a.json")
+    for name, shape in shapes.items():
+        document = refs[f"{name}/.zarray"]
+        document = document if isinstance(document, dict) else json.loads(document)
+        assert (tuple(document["shape"]), document["dtype"]) == (shape, "<i4")
+        assert not [key for key in refs if key.startswith(f"{name}/") and not key.rpartition("/")[2].startswith(".z")]
 
 
 def test_chunks_on_a_server_are_named_by_their_urls(tmp_path: Path) -> None:

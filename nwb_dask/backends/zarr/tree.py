@@ -86,8 +86,7 @@ class Tree:
                 here = join(here, name)
                 continue
             if link.filename is not None:
-                message = f"{join(here, name)} is a link into another file, which is not followed; "
-                raise UnsupportedLayoutError(message + "read that file itself", path=path)
+                raise UnsupportedLayoutError(f"{join(here, name)}: {_outside(link)}", path=path)
             n_links += 1
             if n_links > _MAX_LINKS:
                 raise MalformedFileError("soft links lead in circles", path=path)
@@ -191,6 +190,12 @@ class Tree:
             return value
 
 
+def _outside(link: Link) -> str:
+    """Return why a link into another store is not followed."""
+    where = f"{(link.filename or '')[:200]!r}, at {link.target[:200]!r}"
+    return f"links of a Zarr store into another file ({where}) are not followed; open that file"
+
+
 class _Making:
     """A `FileIndex` that grows."""
 
@@ -241,6 +246,7 @@ class _Making:
         for name in self._tree.members(real):
             link = links.get(name)
             if link is not None and link.filename is not None:
+                problems[name] = _outside(link)
                 continue
             inner = join(path, name)
             try:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import pickle
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
 import pytest
+import zarr
 
 import nwb_dask
+from nwb_dask.dataframe import read_nwb
 from nwb_dask.errors import SourceAccessError, SourceChangedError, SourceNotFoundError, SourceUnavailableError
 from nwb_dask.index import Identity, Url
 from nwb_dask.storage import Folder, make_access, open_store, trace
 from nwb_dask.testing import DandiServer
+from nwb_dask.testing.zarr_sessions import write_zarr_session
 from tests.storage.archives import DANDISET, KEY, NAMES, everything_said, named
 from tests.storage.folders import contents, write_store
 from tests.storage.test_folder_local import read
@@ -57,6 +62,41 @@ def test_keys_are_listed(dandi: DandiServer, path: Path) -> None:
     with opened() as folder:
         assert folder.list_keys() == sorted(str(one.relative_to(path)) for one in path.rglob("*") if one.is_file())
         assert folder.list_keys("units/id/") == ["units/id/.zarray", "units/id/.zattrs", "units/id/0"]
+
+
+def test_values_are_located_in_the_bucket_by_listing_it(dandi: DandiServer, path: Path) -> None:
+    with opened() as folder, dandi.api.budget(requests=0), dandi.storage.budget(requests=2):
+        places = folder.locate_keys(["x/0", "x/none", "units/id/0"])
+        assert [one and (one.start, one.stop) for one in places] == [
+            (0, len(contents(path, "x/0"))),
+            None,
+            (0, len(contents(path, "units/id/0"))),
+        ]
+        assert folder.locate_keys([]) == []
+        assert places[0] is not None
+        assert places[0].url.startswith(dandi.storage.base_url)
+        assert places[0].url.endswith("/x/0")
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_table_of_an_asset_in_zarr_has_the_rows_that_were_written(
+    version: Literal[2, 3], dandi: DandiServer, tmp_path: Path
+) -> None:
+    store = write_zarr_session(tmp_path / "t.nwb.zarr", version, n_units=40, spikes_per_unit=50, chunk_spikes=200)
+    dandi.add("000363", "sub-t/sub-t.nwb.zarr", store, is_zarr=True)
+    url = f"{DANDISET}@draft/sub-t/sub-t.nwb.zarr"
+    units = zarr.open_group(str(store), mode="r", use_consolidated=False)["units"]
+    assert isinstance(units, zarr.Group)
+    columns = {name: np.asarray(array) for name, array in units.arrays()}
+    ragged = np.split(columns["spike_times"], columns["spike_times_index"].astype(np.int64)[:-1])
+    found = read_nwb(url, "/units").compute(scheduler="sync")
+    np.testing.assert_array_equal(found["snr"], columns["snr"])
+    chosen = read_nwb(url, "/units", columns=["spike_times"], filters=[("shank", "==", 2)]).compute(scheduler="sync")
+    assert [list(one) for one in chosen["spike_times"]] == [list(one) for one in ragged[20:30]]
+    document = tmp_path / "t.lindi.json"
+    nwb_dask.write_references(url, document, max_chunks=None)
+    with nwb_dask.options(remap={dandi.storage.base_url: dandi.storage.base_url}), nwb_dask.open_h5(document) as file:
+        np.testing.assert_array_equal(file["units/spike_times"][()], columns["spike_times"])
 
 
 def test_the_version_is_that_of_all_files_and_told_by_one_question(dandi: DandiServer, path: Path) -> None:

@@ -4,6 +4,7 @@
 opening    `amend`
 file       `AmendedFile`, which it returns
 facade     what h5py has for writing; tree: what it reads from
+linking    what hdmf has to know to link to datasets
 nwb        tables, columns and series as NWB has them
 columns    columns as they are given, as arrays
 beginning  references to all that the original holds

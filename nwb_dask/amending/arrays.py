@@ -132,7 +132,7 @@ def resize(draft: Draft, path: str, shape: tuple[int, ...]) -> None:
     if SCALAR in draft.attributes(path) or len(shape) != len(before):
         raise OutputError(f"{path} of shape {before} cannot become {shape}", url=str(draft.output.path), path=path)
     if any(new < old for new, old in zip(shape, before, strict=True)):
-        kept = draft.pending.read(path.strip("/"))[tuple(slice(0, n) for n in shape)]
+        kept = draft.pending.read(path.strip("/"), (0,) * len(shape), tuple(map(min, shape, before)))
         draft.forget_chunks(path)
         draft.set_array(path, {**metadata, "shape": list(shape)})
         draft.pending.write(path.strip("/"), (0,) * len(shape), kept)

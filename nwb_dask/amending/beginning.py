@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, TypeAlias
 from nwb_dask.amending.document import LindiDocument, as_json, load_document
 from nwb_dask.amending.values import EXTERNAL
 from nwb_dask.backends import File
-from nwb_dask.backends.lindi import Contents, NotedFile, load, make_policy, note_file, note_of
-from nwb_dask.errors import MalformedFileError
+from nwb_dask.backends.lindi import Contents, NotedFile, holds_references, load, make_policy, note_file, note_of
+from nwb_dask.backends.lindi.values import parse_value
+from nwb_dask.backends.zarr import ZarrFile
+from nwb_dask.errors import MalformedFileError, NWBDaskError, UnsupportedLayoutError
 from nwb_dask.references import LeftOut, lindi_references, stated_url
 from nwb_dask.storage import Folder, Named, Store, is_local, local_path
 
@@ -36,9 +38,27 @@ class Beginning(NamedTuple):
     """What the original notes of files that it refers to itself."""
 
 
-def begin_from_hdf5(file: File, source: Named, url: str | None) -> Beginning:
-    """Return references to all that an HDF5 file holds; `url` is written for it, by default where it is."""
+def begin_from_file(file: File, source: Named, url: str | None) -> Beginning:
+    """Return references to all that an HDF5 file or a Zarr store holds.
+
+    Parameters
+    ----------
+    file : File
+        Open.
+    source : Named
+        What it is.
+    url : str or None
+        What is written for it; None for where it is.
+
+    Raises
+    ------
+    UnsupportedLayoutError
+        If it is a Zarr store with arrays that have no place in a LINDI document. Those of an HDF5 file may become links
+        to it; for arrays of Zarr LINDI has no links.
+    """
     text, left_out = lindi_references(file, source.url, url)
+    if isinstance(file, ZarrFile):
+        _refuse_lost(file, source, left_out)
     named = stated_url(source.url, url, format_="lindi")
     return Beginning(load_document(text), {named: source.url}, left_out)
 
@@ -70,6 +90,18 @@ def begin_from_references(container: Store | Folder) -> Beginning:
     return Beginning(document, places, noted=files)
 
 
+def _refuse_lost(file: File, source: Named, left_out: tuple[LeftOut, ...]) -> None:
+    lost = [one for one in left_out if "@" not in one.path and file.index(one.path).array(one.path) is not None]
+    if not lost:
+        return
+    more = f", and for {len(lost) - 1} more arrays" if len(lost) > 1 else ""
+    message = (
+        f"{source.name} cannot be amended: LINDI has no words for its {lost[0].path} ({lost[0].reason}){more}; "
+        "convert it to HDF5 and amend that, or write the store anew, with codecs that Zarr v2 has or unzipped"
+    )
+    raise UnsupportedLayoutError(message, url=source.name, path=lost[0].path)
+
+
 def noted_of(found: Beginning, store: Store | Folder, named: str, *, is_named: bool, folder: Path) -> dict[str, Json]:
     """Return what a new output notes of the files that it refers to.
 
@@ -78,7 +110,7 @@ def noted_of(found: Beginning, store: Store | Folder, named: str, *, is_named: b
     found : Beginning
         What it begins with.
     store : Store or Folder
-        The original. Nothing is noted of files in a folder.
+        The original. Nothing is noted of a LINDI folder, to which more may be added.
     named : str
         As the references name it.
     is_named : bool
@@ -91,7 +123,7 @@ def noted_of(found: Beginning, store: Store | Folder, named: str, *, is_named: b
         for one in found.noted.values()
         if one.named in found.places
     ]
-    if not isinstance(store, Folder):
+    if not isinstance(store, Folder) or not holds_references(store):
         noted.append(note_file(store, named, None if is_named else _beside(store.source.url, folder)))
     return {one.named: note_of(one) for one in noted}
 
@@ -104,7 +136,13 @@ def _beside(url: str, folder: Path) -> str | None:
 
 def _absolute(value: Json, contents: Contents, own: str, is_folder: bool, key: str) -> Json:  # noqa: FBT001  # as it is called
     """Return a reference into the file itself as one that holds from elsewhere."""
-    if not isinstance(value, list) or not str(value[0]).startswith(_INSIDE):
+    if not isinstance(value, list):
+        return value
+    try:
+        parse_value(value, contents.document.templates)
+    except NWBDaskError as error:
+        raise error.at(path=f"/{key}") from None
+    if not str(value[0]).startswith(_INSIDE):
         return value
     name = str(value[0]).removeprefix(_INSIDE)
     if contents.entries is None:

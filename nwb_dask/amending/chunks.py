@@ -11,11 +11,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nwb_dask.amending.codecs import blank_chunk, decode_chunk, encode_chunk
-from nwb_dask.amending.document import as_json, inline, inline_bytes
+from nwb_dask.amending.codecs import blank_chunk, blank_value, check_metadata, decode_chunk, encode_chunk
+from nwb_dask.amending.document import as_json, inline
 from nwb_dask.amending.output import Output, blob_name, writing
+from nwb_dask.backends.lindi.values import Span, parse_templates, parse_value
+from nwb_dask.errors import MalformedFileError, NWBDaskError
 from nwb_dask.storage import Buffer
 
+_NO_TEMPLATES = parse_templates(None)
+_BESIDE = "./"
+_ALL = 1 << 62
 _SPILL_BYTES = 32 << 20
 _INLINE_BYTES = 1000
 """Chunks below this many bytes are part of the document, as LINDI has it."""
@@ -69,7 +74,7 @@ class PendingChunks:
 
     def write(self, key: str, start: tuple[int, ...], values: npt.NDArray[np.generic]) -> None:
         """Write values into the box of the array `key` (no leading slash) that begins at `start`."""
-        meta = as_json(self._refs[f"{key}/.zarray"])
+        meta = self._meta(key)
         chunks = tuple(meta["chunks"])
         stop = tuple(first + n for first, n in zip(start, values.shape, strict=True))
         for part in cut(chunks, start, stop):
@@ -85,14 +90,30 @@ class PendingChunks:
         self, key: str, start: tuple[int, ...] | None = None, stop: tuple[int, ...] | None = None
     ) -> npt.NDArray[np.generic]:
         """Return the values of a box of an array whose chunks are in the document or the output; of all by default."""
-        meta = as_json(self._refs[f"{key}/.zarray"])
+        meta = self._meta(key)
         begin, end = start or (0,) * len(meta["shape"]), stop or tuple(meta["shape"])
         out = np.empty([last - first for first, last in zip(begin, end, strict=True)], dtype=meta["dtype"])
         for part in cut(tuple(meta["chunks"]), begin, end):
-            waiting = self._waiting.get(key, {}).get(part.name)
-            chunk = self._stored(key, meta, part.name) if waiting is None else waiting
-            out[part.outside] = chunk[part.inside]
+            chunk = self._waiting.get(key, {}).get(part.name)
+            if chunk is None:
+                chunk = self._stored(key, meta, part.name)
+            out[part.outside] = blank_value(meta) if chunk is None else chunk[part.inside]
         return out
+
+    def _meta(self, key: str) -> dict[str, Any]:
+        """Return the ``.zarray`` of an array.
+
+        Raises
+        ------
+        MalformedFileError, UnsupportedLayoutError
+            If it is not one that is read.
+        """
+        try:
+            meta = as_json(self._refs[f"{key}/.zarray"])
+            check_metadata(meta)
+        except NWBDaskError as error:
+            raise error.at(url=str(self._output.path), path=f"/{key}") from None
+        return meta
 
     def drop(self, prefix: str) -> None:
         """Forget what waits below a key (``"units/x/"``)."""
@@ -106,7 +127,7 @@ class PendingChunks:
 
     def _write_blob(self, key: str, found: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Encode chunks of one array."""
-        meta = as_json(self._refs[f"{key}/.zarray"])
+        meta = self._meta(key)
         name = blob_name(self._output, key)
         places: dict[str, object] = {}
 
@@ -132,19 +153,29 @@ class PendingChunks:
         """Return a chunk to write to."""
         waiting = self._waiting.setdefault(key, {})
         if name not in waiting:
-            waiting[name] = blank_chunk(meta) if is_whole else self._stored(key, meta, name)
+            stored = None if is_whole else self._stored(key, meta, name)
+            waiting[name] = blank_chunk(meta, key) if stored is None else stored
             self._bytes += waiting[name].nbytes
         return waiting[name]
 
-    def _stored(self, key: str, meta: Mapping[str, Any], name: str) -> npt.NDArray[np.generic]:
-        """Return the values of a chunk that is in the document or the output, or was never written."""
+    def _stored(self, key: str, meta: Mapping[str, Any], name: str) -> npt.NDArray[np.generic] | None:
+        """Return the values of a chunk that is in the document or the output; None of one that was never written."""
         value = self._refs.get(f"{key}/{name}")
         if value is None:
-            return blank_chunk(meta)
-        if isinstance(value, list):
-            url, start, size = value
-            return decode_chunk(meta, self._output.read_blob(url[2:], start, start + size))
-        return decode_chunk(meta, inline_bytes(value))
+            return None
+        try:
+            return decode_chunk(meta, self._stored_bytes(value))
+        except NWBDaskError as error:
+            raise error.at(url=str(self._output.path), path=f"/{key}") from None
+
+    def _stored_bytes(self, value: object) -> bytes:
+        found = parse_value(value, _NO_TEMPLATES)
+        if not isinstance(found, Span):
+            return found
+        if not found.url.startswith(_BESIDE):
+            raise MalformedFileError(f"damaged: it refers to {found.url[:80]!r}, which is not in the output")
+        stop = _ALL if found.length is None else found.offset + found.length
+        return self._output.read_blob(found.url.removeprefix(_BESIDE), found.offset, stop)
 
 
 def _with_first(first: Buffer, rest: Iterator[Buffer]) -> Iterator[Buffer]:

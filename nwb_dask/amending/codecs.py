@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import h5py
 import numcodecs
 import numpy as np
 import numpy.typing as npt
 
+from nwb_dask.backends.zarr import parse_array_v2
+from nwb_dask.backends.zarr.pipeline import Pipeline
 from nwb_dask.errors import FormatError
+from nwb_dask.index import FilePath
 
 CHUNK_BYTES = 4 << 20
 """Size of a chunk that nobody chose."""
 _MOST_TEXTS = 1 << 16
 """Values in a chunk of text that nobody chose."""
+_MOST_CHUNK_BYTES = (4 << 30) - 1
 _NUMBERS = "biuf"
 
 
@@ -80,20 +84,45 @@ def encode_chunk(meta: Mapping[str, Any], values: npt.NDArray[np.generic]) -> by
 
 
 def decode_chunk(meta: Mapping[str, Any], data: bytes) -> npt.NDArray[np.generic]:
-    """Return the values of a chunk as its ``.zarray`` describes it, of the shape of a chunk and writable."""
-    found: Any = data
-    for step in reversed(_steps(meta)):
-        found = numcodecs.get_codec(dict(step)).decode(found)
-    shape = tuple(meta["chunks"])
-    if np.dtype(meta["dtype"]).hasobject:
-        return np.asarray(found, dtype=object).reshape(shape).copy()
-    order: Literal["C", "F"] = meta.get("order") or "C"
-    return np.frombuffer(bytes(found), dtype=meta["dtype"]).reshape(shape, order=order).copy(order=order)
+    """Return the values of a chunk as its ``.zarray`` describes it, of the shape of a chunk and writable.
+
+    A file that is amended may come from anybody: it is read by the codecs, and in the bounds, of Zarr stores.
+
+    Raises
+    ------
+    MalformedFileError
+        If it is damaged, or more than a chunk.
+    UnsupportedLayoutError
+        If its codecs are not read.
+    """
+    found = parse_array_v2(FilePath("/"), meta, {})
+    values = Pipeline(found.codecs, found.dtype, found.chunks, found.order).decode(data)
+    return np.array(values, order=found.order).reshape(tuple(meta["chunks"]))
 
 
-def blank_chunk(meta: Mapping[str, Any]) -> npt.NDArray[np.generic]:
+def check_metadata(meta: Mapping[str, Any]) -> None:
+    """Raise `MalformedFileError` or `UnsupportedLayoutError` unless a ``.zarray`` is one that is read."""
+    parse_array_v2(FilePath("/"), meta, {})
+
+
+def blank_chunk(meta: Mapping[str, Any], name: str) -> npt.NDArray[np.generic]:
+    """Return a chunk that was never written.
+
+    Raises
+    ------
+    FormatError
+        If it is of 4 GiB or more, as none of HDF5 is.
+    """
+    n_bytes = math.prod(meta["chunks"]) * np.dtype(meta["dtype"]).itemsize
+    if n_bytes > _MOST_CHUNK_BYTES:
+        raise FormatError(f"{name}: its chunks have {n_bytes} bytes, and those of HDF5 less than 4 GiB")
+    return np.full(tuple(meta["chunks"]), blank_value(meta), dtype=meta["dtype"])
+
+
+def blank_value(meta: Mapping[str, Any]) -> float | str:
     """Return what stands where no chunk was written."""
-    return np.full(tuple(meta["chunks"]), meta.get("fill_value") or 0, dtype=meta["dtype"])
+    found: float | str = meta.get("fill_value") or 0
+    return found
 
 
 def storable(dtype: np.dtype[np.generic], name: str) -> np.dtype[np.generic]:

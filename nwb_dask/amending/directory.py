@@ -15,9 +15,10 @@ from pathlib import Path
 
 from nwb_dask.amending.document import LindiDocument, dump_document, load_document
 from nwb_dask.amending.tar import DOCUMENT, MADE
-from nwb_dask.errors import MalformedFileError
+from nwb_dask.errors import MalformedFileError, SourceAccessError
 from nwb_dask.storage import Buffer
 from nwb_dask.storage.durable import flush
+from nwb_dask.storage.keys import check_key
 
 
 class DirectoryOutput:
@@ -51,7 +52,7 @@ class DirectoryOutput:
             self._working.mkdir()
             return
         try:
-            self.document = load_document((path / DOCUMENT).read_bytes())
+            self.document = load_document(self._place(DOCUMENT).read_bytes())
         except (OSError, ValueError) as error:
             message = f"{path} is no .lindi.d that can be added to: its lindi.json cannot be read ({error})"
             raise MalformedFileError(message, url=str(path)) from error
@@ -61,11 +62,11 @@ class DirectoryOutput:
 
     def has_blob(self, name: str) -> bool:
         """Tell whether a file of this name is there, committed or not."""
-        return (self._working / name).exists()
+        return self._place(name).exists()
 
     def add_blob(self, name: str, parts: Iterable[Buffer]) -> int:
         """Write a file under a name that is not taken, and return its size. It counts once it is committed."""
-        target = self._working / name
+        target = self._place(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         made = target.with_name(f".{secrets.token_hex(4)}{MADE}")
         size = 0
@@ -84,9 +85,26 @@ class DirectoryOutput:
 
     def read_blob(self, name: str, start: int, stop: int) -> bytes:
         """Return bytes of a file, committed or not; fewer where it ends before."""
-        with (self._working / name).open("rb") as file:
+        path = self._place(name)
+        if not path.is_file():
+            raise MalformedFileError(f"damaged: {self.path} has no file {name[:200]!r}", url=str(self.path))
+        with path.open("rb") as file:
             file.seek(start)
-            return file.read(max(stop - start, 0))
+            return file.read(max(min(stop, path.stat().st_size) - start, 0))
+
+    def _place(self, name: str) -> Path:
+        """Return the path of a file in the folder, which a name from its document may deny or links may leave.
+
+        Raises
+        ------
+        MalformedFileError, SourceAccessError
+            If so.
+        """
+        path = self._working / check_key(name, name=str(self.path))
+        if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self._working)):
+            message = f"{path} is a link out of {self.path}, which is not followed; put the file itself in its place"
+            raise SourceAccessError(message, url=str(self.path))
+        return path
 
     def commit(self, document: LindiDocument) -> None:
         """Let the document, and the files added since the last commit, be what the folder is."""

@@ -11,10 +11,16 @@ import base64
 import json
 from typing import Any, TypeAlias
 
+from nwb_dask.backends.lindi.document import parse_text
+from nwb_dask.backends.lindi.values import Span, parse_templates, parse_value
+from nwb_dask.backends.zarr.checks import mapping, parse_json
+from nwb_dask.errors import MalformedFileError
+
 LindiDocument: TypeAlias = "dict[str, Any]"
 """The whole document: ``refs``, ``templates`` and whatever else a writer left in it."""
 
 _BASE64 = "base64:"
+_NO_TEMPLATES = parse_templates(None)
 
 
 def load_document(data: bytes) -> LindiDocument:
@@ -22,12 +28,14 @@ def load_document(data: bytes) -> LindiDocument:
 
     Raises
     ------
-    ValueError
+    MalformedFileError
         If it is none.
+    UnsupportedLayoutError
+        If it is longer than what is parsed.
     """
-    document = json.loads(data)
-    if not isinstance(document, dict) or not isinstance(document.get("refs"), dict):
-        raise ValueError("there are no 'refs' in it")  # noqa: TRY004  # one kind of error for all that is no document
+    document = parse_text(data)
+    if not isinstance(document.get("refs"), dict):
+        raise MalformedFileError("damaged: there are no 'refs' in it")
     return document
 
 
@@ -46,15 +54,22 @@ def inline_bytes(value: object) -> bytes:
 
     Raises
     ------
-    ValueError
-        If it is text that is no base64.
+    MalformedFileError
+        If it is text that is no base64, or neither text nor a JSON object.
     """
-    if isinstance(value, str):
-        return base64.b64decode(value[len(_BASE64) :]) if value.startswith(_BASE64) else value.encode()
-    return json.dumps(value).encode()
+    found = parse_value(value, _NO_TEMPLATES)
+    if isinstance(found, Span):
+        raise MalformedFileError("damaged: a value is in another file, which should be in the document")
+    return found
 
 
 def as_json(value: object) -> dict[str, Any]:
-    """Return the JSON object of a metadata key, whichever way it is stored."""
-    found = value if isinstance(value, dict) else json.loads(inline_bytes(value))
-    return dict(found)
+    """Return the JSON object of a metadata key, whichever way it is stored.
+
+    Raises
+    ------
+    MalformedFileError
+        If it is none.
+    """
+    found = value if isinstance(value, dict) else parse_json(inline_bytes(value), "metadata")
+    return dict(mapping(found, "metadata"))

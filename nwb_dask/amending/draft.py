@@ -13,7 +13,7 @@ from nwb_dask.amending.chunks import PendingChunks
 from nwb_dask.amending.document import LindiDocument, as_json
 from nwb_dask.amending.output import Output, writing
 from nwb_dask.amending.values import EXTERNAL, REFERENCE, SOFT_LINK, attribute_json
-from nwb_dask.errors import FormatError, OutputError, PathNotFoundError
+from nwb_dask.errors import FormatError, NWBDaskError, OutputError, PathNotFoundError
 from nwb_dask.index import Reference
 
 _GROUP, _ARRAY, _ATTRIBUTES = ".zgroup", ".zarray", ".zattrs"
@@ -45,9 +45,11 @@ class Draft:
             folder, _, name = key.rpartition("/")
             if name in {_GROUP, _ARRAY}:
                 self._enter(folder, is_array=name == _ARRAY)
-            elif isinstance(value, list):
+            elif isinstance(value, list) and value:
                 (self._blobbed if str(value[0]).startswith("./") else self._foreign).add(folder)
-        self.added: set[str] = set(self.notes().get("added", ()))
+        added = self.notes().get("added")
+        self.added = {one for one in added if isinstance(one, str)} if isinstance(added, list) else set[str]()
+        self._made: set[str] = set()
         self.pending = PendingChunks(self.refs, output)
         self.is_changed = False
 
@@ -71,7 +73,13 @@ class Draft:
     def attributes(self, path: str) -> dict[str, Any]:
         """Return the attributes of an object as JSON, those that mean something to LINDI among them."""
         found = self.stored_attributes(path)
-        return {} if found is None else as_json(found)
+        return {} if found is None else self._json(found, path)
+
+    def _json(self, value: object, path: str) -> dict[str, Any]:
+        try:
+            return as_json(value)
+        except NWBDaskError as error:
+            raise error.at(url=str(self.output.path), path=path) from None
 
     def stored_attributes(self, path: str) -> object:
         """Return the attributes of an object as the document has them; replaced by others when they change."""
@@ -85,7 +93,7 @@ class Draft:
         """Return the ``.zarray`` of a dataset."""
         if not self.is_array(path):
             raise PathNotFoundError(f"no dataset {path}", url=str(self.output.path), path=path)
-        return as_json(self.refs[_join(_key(path), _ARRAY)])
+        return self._json(self.refs[_join(_key(path), _ARRAY)], path)
 
     def soft_link(self, path: str) -> str | None:
         """Return where the link at `path` leads; None if it is no link."""
@@ -113,6 +121,10 @@ class Draft:
     def is_here(self, path: str) -> bool:
         """Tell whether all values of a dataset are in the document or the output, so that no other file is read."""
         return _key(path) not in self._foreign and EXTERNAL not in self.attributes(path)
+
+    def is_new(self, path: str) -> bool:
+        """Tell whether a dataset was made or written to since this was opened."""
+        return _key(path) in self._made or self.pending.writes[_key(path)] > 0
 
     def is_own(self, path: str) -> bool:
         """Tell whether a dataset was added, here or by LINDI, so that it can be written to."""
@@ -159,6 +171,7 @@ class Draft:
             self.refs[_join(key, _ATTRIBUTES)] = dict(special)
         self._enter(key, is_array=True)
         self.added.add("/" + key)
+        self._made.add(key)
         self.is_changed = True
         self.set_attributes(path, attributes)
 
@@ -194,6 +207,7 @@ class Draft:
 
     def set_array(self, path: str, metadata: Mapping[str, Any]) -> None:
         """Replace the ``.zarray`` of an added dataset."""
+        self._made.add(_key(path))
         self.refs[_join(_key(path), _ARRAY)] = dict(metadata)
         self.is_changed = True
 

@@ -13,6 +13,7 @@ from nwb_dask.amending.arguments import Given, dtype_of, fitting_chunks, from_h5
 from nwb_dask.amending.arrays import add_array, create_array, resize, write_selection
 from nwb_dask.amending.codecs import storable
 from nwb_dask.amending.draft import Draft
+from nwb_dask.amending.linking import let_hdmf_link
 from nwb_dask.amending.tree import DraftTree
 from nwb_dask.errors import FormatError, OutputError
 from nwb_dask.h5.attributes import Attributes
@@ -122,6 +123,11 @@ class AmendedDatasetId(DatasetId):
 
 class AmendedDataset(_Amended, FacadeDataset):
     """A dataset of an amended file; an added one can be written to."""
+
+    def __init__(self, file: Given, found: Given) -> None:
+        super().__init__(file, found)
+        # hdmf may be imported after this module, but not after it is given a dataset.
+        let_hdmf_link(AmendedDataset)
 
     @property
     def array(self) -> ArrayEntry:

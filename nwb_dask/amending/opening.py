@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nwb_dask.amending.beginning import Beginning, begin_from_hdf5, begin_from_references, noted_of
+from nwb_dask.amending.beginning import Beginning, begin_from_file, begin_from_references, noted_of
 from nwb_dask.amending.draft import Draft
 from nwb_dask.amending.file import AmendedFile
 from nwb_dask.amending.lock import WriterLock
@@ -15,9 +15,8 @@ from nwb_dask.amending.output import Output, is_output_name, open_output, output
 from nwb_dask.amending.reading import open_original
 from nwb_dask.amending.tree import DraftTree
 from nwb_dask.backends import File, open_file
-from nwb_dask.backends.hdf5.reaching import ReachingFile
 from nwb_dask.backends.lindi import LindiFile, check_noted, noted_files
-from nwb_dask.errors import NWBDaskError, OutputError, SourceChangedError, UnsupportedLayoutError
+from nwb_dask.errors import NWBDaskError, OutputError, SourceChangedError
 from nwb_dask.index import Identity
 from nwb_dask.references import LeftOut, stated_url
 from nwb_dask.storage import Access, Folder, Named, Store, expand_sources, is_local, local_path, make_access, open_store
@@ -44,7 +43,7 @@ def amend(
     Parameters
     ----------
     source : path or URL
-        An NWB file, local or remote: HDF5, or LINDI (``.lindi.json``, ``.lindi.tar``, ``.lindi.d``).
+        An NWB file, local or remote: HDF5, a Zarr store, or LINDI (``.lindi.json``, ``.lindi.tar``, ``.lindi.d``).
     out : path, optional
         What is added goes to this ``.lindi.tar`` or ``.lindi.d``, beside references to the original. If it is there, it
         has to be an amended file of the same `source`, and more is added to it. By default `source` itself, if it is a
@@ -68,7 +67,8 @@ def amend(
     SourceChangedError
         If the original is another one than when `out` was made: its references would lead to other bytes.
     UnsupportedLayoutError
-        If the original is of another kind.
+        If the original is a Zarr store with arrays that LINDI has no words for: in a compressed zip file, or with
+        codecs that Zarr v2 does not have.
     SourceUnavailableError, MalformedFileError
         If the original cannot be read.
 
@@ -150,12 +150,9 @@ def _begin(source: Named, access: Access, output: Output, url: str | None) -> _B
 def _beginning(file: File, store: Store | Folder, source: Named, url: str | None) -> Beginning:
     if isinstance(file, LindiFile):
         if url is not None:
-            raise ValueError("url= is for HDF5 files: the references of a LINDI file stay as they are")
+            raise ValueError("url= is for HDF5 and Zarr: the references of a LINDI file stay as they are")
         return begin_from_references(store)
-    if not isinstance(file, ReachingFile):
-        message = f"{source.name} is a Zarr store, to which zarr can write; HDF5 and LINDI files are amended"
-        raise UnsupportedLayoutError(message, url=source.name)
-    return begin_from_hdf5(file, source, url)
+    return begin_from_file(file, source, url)
 
 
 def _is_same(source: Named, path: Path) -> bool:
@@ -175,7 +172,7 @@ def _check_continued(draft: Draft, source: Named, store: Store | Folder, identit
         raise OutputError(message, url=str(path))
     if notes.get("identity") == identity:
         return
-    if noted is not None and not isinstance(store, Folder) and is_local(source.url):
+    if noted is not None and is_local(source.url):
         check_noted(noted, store)
         return
     message = f"{source.name} changed since {path} was made, whose references lead to other bytes now; amend it anew"

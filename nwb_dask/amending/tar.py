@@ -28,6 +28,8 @@ from typing import Any, TypedDict
 
 from nwb_dask.amending.document import LindiDocument, dump_document, load_document
 from nwb_dask.amending.headers import BLOCK, LONGEST, padded, tar_header
+from nwb_dask.backends.lindi.document import MAX_DOCUMENT_BYTES
+from nwb_dask.backends.lindi.tar import find_index, parse_index
 from nwb_dask.errors import MalformedFileError
 from nwb_dask.storage import Buffer
 from nwb_dask.storage.durable import flush
@@ -102,14 +104,16 @@ class TarOutput:
 
     def _load(self) -> None:
         """Find the files that count and the document among them."""
+        size = os.fstat(self._fd).st_size
         try:
-            entry = json.loads(os.pread(self._fd, _ENTRY_BYTES, BLOCK))["index"]
-            index = json.loads(os.pread(self._fd, entry["s"], entry["d"]))
-            for one in index["files"]:
-                member = Member(n=str(one["n"]), o=int(one["o"]), d=int(one["d"]), s=int(one["s"]))
-                self._members[member["n"]] = member
+            start, stop = find_index(os.pread(self._fd, _ENTRY_BYTES, BLOCK), size)
+            index = os.pread(self._fd, stop - start, start)
+            within = parse_index(index, size)
+            for one in json.loads(index)["files"]:
+                begin, end = within[one["n"]]
+                self._members[one["n"]] = Member(n=one["n"], o=int(one["o"]), d=begin, s=end - begin)
             found = self._members[DOCUMENT]
-            self.document = load_document(os.pread(self._fd, found["s"], found["d"]))
+            self.document = load_document(os.pread(self._fd, min(found["s"], MAX_DOCUMENT_BYTES + 1), found["d"]))
         except (ValueError, KeyError, TypeError) as error:
             message = f"{self.path} is no .lindi.tar that can be added to: its index or lindi.json is damaged ({error})"
             raise MalformedFileError(message, url=str(self.path)) from error
@@ -131,7 +135,9 @@ class TarOutput:
 
     def read_blob(self, name: str, start: int, stop: int) -> bytes:
         """Return bytes of a file, committed or not; fewer where it ends before."""
-        member = self._members[name]
+        member = self._members.get(name)
+        if member is None:
+            raise MalformedFileError(f"damaged: {self.path} has no file {name[:200]!r}", url=str(self.path))
         return os.pread(self._fd, max(min(stop, member["s"]) - start, 0), member["d"] + start)
 
     def commit(self, document: LindiDocument) -> None:

@@ -85,8 +85,13 @@ class DraftTree:
         inner: Box | None = None,
     ) -> npt.NDArray[np.generic]:
         """Return rows of a dataset, or a box of each; see `backends.File.read`."""
-        path = entry.path
-        if not self.draft.is_here(path):
+        try:
+            return self._read(entry.path, spans, inner)
+        except NWBDaskError as error:
+            raise error.at(url=self.url, path=entry.path) from error.__cause__
+
+    def _read(self, path: str, spans: npt.NDArray[np.int64] | None, inner: Box | None) -> npt.NDArray[np.generic]:
+        if not self.draft.is_new(path):
             return self._original.read(self._array_of_original(path), spans, inner)
         meaning, key = self._array(path)[0], path.strip("/")
         assert meaning is not None  # noqa: S101  # its values are here

@@ -102,6 +102,8 @@ def data_json(values: npt.NDArray[Any], encode: Encode, name: str) -> npt.NDArra
     for at, one in enumerate(values.reshape(-1)):
         if values.dtype.names is not None:
             flat[at] = [_value_json(one[field], encode, f"{name}.{field}") for field in values.dtype.names]
+        elif isinstance(one, (bool, np.bool_, int, float, np.number)):
+            raise FormatError(f"{name}: numbers are stored as numbers, and these are objects; name their type: dtype=")
         else:
             flat[at] = _value_json(one, encode, name)
     return out

@@ -78,6 +78,7 @@ from nwb_dask.storage.hosts import (
     origin_of,
     server_name,
 )
+from nwb_dask.storage.keys import ZARR_ROOTS
 from nwb_dask.storage.local import LocalStore, is_settled
 from nwb_dask.storage.named import Named, Sources
 from nwb_dask.storage.reached import ABSENT, path_key, reached_from, version_of, with_reached
@@ -91,6 +92,7 @@ __all__ = [
     "ABSENT",
     "LOOPBACK",
     "PUBLIC_STORES",
+    "ZARR_ROOTS",
     "Access",
     "AllowedStore",
     "BlockFile",

@@ -25,7 +25,6 @@ from nwb_dask.errors import (
     SchemaConflictError,
     SourceAccessError,
     SourceChangedError,
-    UnsupportedLayoutError,
 )
 from nwb_dask.h5.opening import open_facade
 from nwb_dask.index import Url
@@ -282,12 +281,6 @@ def test_a_lindi_file_may_not_lead_where_its_own_readers_may_not_go(session: Pat
     (served / "a.lindi.tar").write_bytes((tmp_path / "a.lindi.tar").read_bytes())
     with RangeServer(served) as server, pytest.raises(SourceAccessError, match="of this machine"):
         amend(server.url("a.lindi.tar"), tmp_path / "b.lindi.tar")
-
-
-@pytest.mark.skipif(not INTEROP.is_dir(), reason="the files of other tools are not here")
-def test_a_zarr_store_is_not_amended(tmp_path: Path) -> None:
-    with pytest.raises(UnsupportedLayoutError, match="Zarr store"):
-        amend(INTEROP / "session_zarr2.nwb.zarr", tmp_path / "x.lindi.tar")
 
 
 @pytest.mark.parametrize(

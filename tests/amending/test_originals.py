@@ -101,3 +101,27 @@ def test_a_remote_original_that_changed_is_not_read(written: Path, out: Path, tm
             lfp_of(out)
     for path in [out, *out.rglob("*")]:
         assert path.is_dir() or b"secret" not in path.read_bytes()
+
+
+def test_pynwb_links_to_datasets_as_in_a_file_of_h5py(session: Path, out: Path) -> None:
+    for number in range(2):
+        with pynwb.NWBHDF5IO(file=amend(session, out), mode="r+") as io:
+            file = io.read()
+            times = file.processing["motion"]["speed"].timestamps if number else np.arange(8.0)
+            file.add_acquisition(pynwb.TimeSeries(name=f"s{number}", data=np.arange(8), unit="V", timestamps=times))
+            if not number:
+                file.create_processing_module("motion", "m").add(
+                    pynwb.TimeSeries(name="speed", data=np.arange(8), unit="V", timestamps=np.arange(8) / 2)
+                )
+            io.write(file)
+    with amend(out) as amended:
+        link = amended["acquisition/s1"].get("timestamps", getlink=True)
+        assert link.path == "/processing/motion/speed/timestamps"
+        np.testing.assert_array_equal(amended["acquisition/s1/timestamps"][:], np.arange(8) / 2)
+
+
+def test_numbers_that_are_called_objects_are_refused(session: Path, tmp_path: Path) -> None:
+    with amend(session, tmp_path / "x.lindi.tar") as amended:
+        made = amended.create_dataset("numbers", shape=(2,), dtype=object)
+        with pytest.raises(FormatError, match="name their type"):
+            made[:] = np.arange(2.0)

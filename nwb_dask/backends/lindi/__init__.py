@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from nwb_dask.backends.lindi.convention import LindiConvention
 from nwb_dask.backends.lindi.file import LindiFile
-from nwb_dask.backends.lindi.loading import Contents, load
+from nwb_dask.backends.lindi.loading import Contents, holds_references, load
 from nwb_dask.backends.lindi.noted import NotedFile, check_noted, note_file, note_of, noted_files
 from nwb_dask.backends.lindi.policy import make_policy
 
@@ -29,6 +29,7 @@ __all__ = [
     "LindiFile",
     "NotedFile",
     "check_noted",
+    "holds_references",
     "load",
     "make_policy",
     "note_file",

@@ -75,6 +75,18 @@ def parse_document(data: bytes) -> Document:
     UnsupportedLayoutError
         If it is longer than `MAX_DOCUMENT_BYTES`, or uses what would have to be evaluated.
     """
+    found = parse_text(data)
+    if found.get("gen"):
+        raise UnsupportedLayoutError("its references are made by a program ('gen'), which is not run")
+    refs = found["refs"] if "refs" in found else _version_0(found)
+    if not isinstance(refs, dict):
+        raise MalformedFileError("damaged: its 'refs' are no mapping")
+    templates = parse_templates(found.get("templates"))
+    return Document(MappingProxyType(_checked(refs)), templates, len(data), noted_files(found))
+
+
+def parse_text(data: bytes) -> dict[str, Json]:
+    """Return what a document says, of which nothing is looked at; raises as `parse_document`."""
     if len(data) > MAX_DOCUMENT_BYTES:
         raise too_long(len(data))
     try:
@@ -83,13 +95,7 @@ def parse_document(data: bytes) -> Document:
         raise MalformedFileError("damaged: it is not JSON, or nested too deep") from None
     if not isinstance(found, dict):
         raise MalformedFileError("damaged: it is JSON, and no document of references")
-    if found.get("gen"):
-        raise UnsupportedLayoutError("its references are made by a program ('gen'), which is not run")
-    refs = found["refs"] if "refs" in found else _version_0(found)
-    if not isinstance(refs, dict):
-        raise MalformedFileError("damaged: its 'refs' are no mapping")
-    templates = parse_templates(found.get("templates"))
-    return Document(MappingProxyType(_checked(refs)), templates, len(data), noted_files(found))
+    return found
 
 
 def too_long(n_bytes: int) -> UnsupportedLayoutError:

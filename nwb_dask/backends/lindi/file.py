@@ -21,12 +21,13 @@ from nwb_dask.backends.lindi.loading import Container, holds_references, load
 from nwb_dask.backends.lindi.looking import look_at, stored_attributes
 from nwb_dask.backends.lindi.policy import Policy, make_policy
 from nwb_dask.backends.lindi.targets import Targets
+from nwb_dask.backends.lindi.values import Json
 from nwb_dask.backends.protocol import File, Request
 from nwb_dask.backends.zarr import checks
 from nwb_dask.backends.zarr.file import ZarrFile
 from nwb_dask.errors import MalformedFileError, NWBDaskError, UnsupportedLayoutError
 from nwb_dask.index import ArrayEntry, FileIndex, FilePath, Home, Placement, Source, ZarrForm
-from nwb_dask.storage import Folder
+from nwb_dask.storage import Folder, display_url
 
 _MAX_NESTED = 4
 
@@ -142,13 +143,16 @@ class LindiFile:
 
     def locate(self, entries: Sequence[ArrayEntry]) -> list[Placement | NWBDaskError]:
         """Return where the bytes of arrays are, in whichever files; see `backends.File.locate`."""
-        links = [self._link_of(entry) for entry in entries]
+        links = [self._link_or_error(entry) for entry in entries]
         own = [entry for entry, link in zip(entries, links, strict=True) if link is None]
         found = iter(self._open().zarr.locate(own))
-        return [
-            next(found) if link is None else self._located_there(entry, *link)
-            for entry, link in zip(entries, links, strict=True)
-        ]
+        out: list[Placement | NWBDaskError] = []
+        for entry, link in zip(entries, links, strict=True):
+            if isinstance(link, NWBDaskError):
+                out.append(link)
+            else:
+                out.append(next(found) if link is None else self._located_there(entry, *link))
+        return out
 
     def _located_there(self, entry: ArrayEntry, url: str, name: str) -> Placement | NWBDaskError:
         """Return where the bytes of an array are whose values are those of a dataset elsewhere."""
@@ -175,7 +179,7 @@ class LindiFile:
 
     def prepare(self, entries: Iterable[ArrayEntry]) -> None:
         """Fetch the values of the small ones of `entries`; see `backends.File.prepare`."""
-        self._open().zarr.prepare([entry for entry in entries if self._link_of(entry) is None])
+        self._open().zarr.prepare([entry for entry in entries if self._link_or_error(entry) is None])
 
     def require_room(self, entry: ArrayEntry, n_bytes: int) -> None:
         """Raise if what an array refers to cannot hold so much; see `backends.File.require_room`."""
@@ -225,13 +229,17 @@ class LindiFile:
         value = self._open().zarr.tree.array(entry.path).document.attributes.get(EXTERNAL)
         if value is None:
             return None
-        link = checks.mapping(value, EXTERNAL)
-        if link.get("link_type") != "hdf5_dataset":
-            kind = str(link.get("link_type"))[:60]
-            raise UnsupportedLayoutError(
-                f"its values are elsewhere, behind a link of the kind {kind!r}", path=entry.path
-            )
-        return checks.name(link.get("url"), "the file of a link"), checks.name(link.get("name"), "the path of a link")
+        try:
+            return _parsed_link(value)
+        except NWBDaskError as exc:
+            raise exc.at(url=self.source.url, path=entry.path) from None
+
+    def _link_or_error(self, entry: ArrayEntry) -> tuple[str, str] | NWBDaskError | None:
+        """Return what `_link_of` returns or raises: a damaged link is an error of its array alone."""
+        try:
+            return self._link_of(entry)
+        except NWBDaskError as exc:
+            return exc
 
     def _read_there(self, request: Request, url: str, name: str) -> _Values:
         entry, *where = request
@@ -245,7 +253,7 @@ class LindiFile:
             file = self._file(url)
             there = file.index(path).array(path)
         except NWBDaskError as exc:
-            exc.add_note(f"{self.source.url!r} says that the values of {entry.path} are there")
+            exc.add_note(f"{display_url(self.source.url)} says that the values of {entry.path} are there")
             raise
         if there is None or there.shape != entry.shape:
             shape = "no dataset" if there is None else f"a shape of {there.shape}"
@@ -281,3 +289,12 @@ class LindiFile:
 
     def __repr__(self) -> str:
         return f"LindiFile({self.source.url!r})"
+
+
+def _parsed_link(value: Json) -> tuple[str, str]:
+    """Return the file and the path that a link names."""
+    link = checks.mapping(value, EXTERNAL)
+    if link.get("link_type") != "hdf5_dataset":
+        kind = str(link.get("link_type"))[:60]
+        raise UnsupportedLayoutError(f"its values are elsewhere, behind a link of the kind {kind!r}")
+    return checks.name(link.get("url"), "the file of a link"), checks.name(link.get("name"), "the path of a link")

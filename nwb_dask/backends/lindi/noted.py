@@ -3,6 +3,8 @@
 LINDI has no place for this; it is kept in ``generationMetadata``, which LINDI keeps and ignores::
 
     {"nwb_dask": {"files": {"/data/a.nwb": {"identity": ["mtime", "17…:123", 4096], "sample": "…", "beside": "a.nwb"}}}}
+
+Of a Zarr store the note is that of the folder, or of the ZIP file that it is in, and holds for what is below it.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 
 from nwb_dask.backends.lindi.values import Json
 from nwb_dask.errors import SourceChangedError
-from nwb_dask.storage import Store, display_url, is_local
+from nwb_dask.storage import ZARR_ROOTS, Folder, Store, display_url, is_local
 
 _SAMPLE_BYTES = 1 << 16
 _EXACT = frozenset({"etag", "version"})
@@ -30,9 +32,17 @@ class NotedFile:
     value: str
     size: int
     sample: str
-    """Digest of its first and its last 64 KiB."""
+    """Digest of its first and its last 64 KiB; of a Zarr store, of the document at its root."""
     beside: str | None
     """Its path relative to the folder that the document is in, if it was there or below."""
+    is_folder: bool = False
+    """Whether it is a Zarr store."""
+
+    def rest_of(self, named: str) -> str | None:
+        """Return what follows this file in the name of another one, which is in it; "" for itself, None for others."""
+        if named == self.named:
+            return ""
+        return named.removeprefix(self.named) if self.is_folder and named.startswith(f"{self.named}/") else None
 
 
 def noted_files(document: Mapping[str, Json]) -> dict[str, NotedFile]:
@@ -46,7 +56,8 @@ def noted_files(document: Mapping[str, Json]) -> dict[str, NotedFile]:
             kind, value, size = note["identity"]
             beside = note.get("beside")
             known = beside if isinstance(beside, str) and _is_below(beside) else None
-            out[named] = NotedFile(named, str(kind), str(value), int(size), str(note["sample"]), known)
+            is_folder = note.get("folder") is True
+            out[named] = NotedFile(named, str(kind), str(value), int(size), str(note["sample"]), known, is_folder)
         except (TypeError, ValueError, KeyError, AttributeError):
             continue
     return out
@@ -55,16 +66,17 @@ def noted_files(document: Mapping[str, Json]) -> dict[str, NotedFile]:
 def note_of(noted: NotedFile) -> dict[str, Json]:
     """Return a note as JSON."""
     identity = [noted.kind, noted.value, noted.size]
-    return {"identity": identity, "sample": noted.sample, "beside": noted.beside}
+    folder = {"folder": True} if noted.is_folder else {}
+    return {"identity": identity, "sample": noted.sample, "beside": noted.beside, **folder}
 
 
-def note_file(store: Store, named: str, beside: str | None) -> NotedFile:
-    """Return the note of an open file; reads its first and its last 64 KiB.
+def note_file(store: Store | Folder, named: str, beside: str | None) -> NotedFile:
+    """Return the note of an open file; reads its first and its last 64 KiB, or the document at the root of a store.
 
     Parameters
     ----------
-    store : Store
-        The file.
+    store : Store or Folder
+        The file, or the Zarr store.
     named : str
         As references name it. Where that is another place, the version of this one says nothing.
     beside : str, optional
@@ -72,14 +84,15 @@ def note_file(store: Store, named: str, beside: str | None) -> NotedFile:
     """
     is_there = is_local(store.source.url) or display_url(store.source.url) == named
     kind, value = _version(store) if is_there else ("size", "")
-    return NotedFile(named, kind, value, store.source.identity.size, _sample(store), beside)
+    size = store.source.identity.size
+    return NotedFile(named, kind, value, size, _sample(store), beside, isinstance(store, Folder))
 
 
-def check_noted(noted: NotedFile, store: Store) -> None:
-    """Raise if a file is another one than when it was noted.
+def check_noted(noted: NotedFile, store: Store | Folder) -> None:
+    """Raise if a file or a Zarr store is another one than when it was noted.
 
-    Another time, another name or another server make no other file, if length, beginning and end are the same; another
-    ETag of the same URL does, and so does another time of the same local file.
+    Another time, another name or another server make no other file, if length, beginning and end are the same, or the
+    document at the root of a store; another ETag of the same URL does, and so does another time of the same local file.
 
     Raises
     ------
@@ -101,7 +114,7 @@ def check_noted(noted: NotedFile, store: Store) -> None:
     raise SourceChangedError(message, url=url)
 
 
-def _version(store: Store) -> tuple[str, str]:
+def _version(store: Store | Folder) -> tuple[str, str]:
     """Return kind and value of a version; of a local file without the time of change, which another name changes."""
     identity = store.source.identity
     value = ":".join(identity.value.split(":")[:2]) if is_local(store.source.url) else identity.value
@@ -112,7 +125,10 @@ def _inode(value: str) -> str:
     return value.partition(":")[2]
 
 
-def _sample(store: Store) -> str:
+def _sample(store: Store | Folder) -> str:
+    if isinstance(store, Folder):
+        found = (document for root in ZARR_ROOTS if (document := store.read_keys([(root, None)])[0]) is not None)
+        return hashlib.sha256(next(found, b"")).hexdigest()
     size = store.source.identity.size
     ranges = [(0, min(size, _SAMPLE_BYTES)), (max(size - _SAMPLE_BYTES, 0), size)]
     digest = hashlib.sha256()

@@ -60,7 +60,9 @@ class Place:
     otherwise: str = ""
     """Why it is refused unless it is an HDF5 file or a chunk of a Zarr array; "" if any file will do."""
     noted: NotedFile | None = None
-    """What the document notes of it."""
+    """What the document notes of it, or of the Zarr store that it is in."""
+    folder: Url | None = None
+    """Where that store is; None if the file is in none that is noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,14 @@ class Policy:
         SourceAccessError
             If it may not be followed; the message says the way out.
         """
-        noted = next((one for one in self.files if one.named == named), None)
-        found = self._place(named, None if noted is None else noted.beside)
-        return found if noted is None else replace(found, noted=noted)
+        for noted in self.files:
+            rest = noted.rest_of(named)
+            if rest is not None:
+                found = self._place(named, None if noted.beside is None else noted.beside + rest)
+                folder = Url(found.url.removesuffix(rest)) if noted.is_folder else None
+                # What is written in another way is taken as it is.
+                return replace(found, noted=noted, folder=folder) if found.url.endswith(rest) else found
+        return self._place(named, None)
 
     def _place(self, named: str, beside: str | None) -> Place:
         for prefix, replacement in self.remap:

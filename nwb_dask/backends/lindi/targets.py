@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 from nwb_dask.backends.hdf5.signature import check_signature
@@ -20,7 +21,7 @@ from nwb_dask.errors import (
     UnsupportedLayoutError,
 )
 from nwb_dask.index import Identity, Source, Url
-from nwb_dask.storage import Buffer, Store, display_url, is_local, open_bytes
+from nwb_dask.storage import Buffer, Store, display_url, is_local, open_bytes, open_store
 
 T = TypeVar("T")
 
@@ -58,6 +59,8 @@ class Targets:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._stores: OrderedDict[Place, Store] = OrderedDict()
+        self._checking = Lock()
+        self._checked: set[Url] = set()
 
     def open(self, place: Place, *, ends: bool = False) -> Store:
         """Return an open file; one that nothing is known of with its head and its tail, if `ends`.
@@ -107,12 +110,24 @@ class Targets:
         if place.otherwise and not _is_original(store):
             store.close()
             raise SourceAccessError(place.otherwise, url=self._source.url)
-        if place.noted is not None:
-            check_noted(place.noted, store)
+        self._check(place, store)
         _Pins.identities[key] = store.source.identity
         while len(_Pins.identities) > _MAX_PINS:
             _Pins.identities.popitem(last=False)
         return store
+
+    def _check(self, place: Place, store: Store) -> None:
+        """Raise `SourceChangedError` if a file is not the one that the document notes; of a store, once."""
+        if place.noted is None:
+            return
+        if place.folder is None:
+            check_noted(place.noted, store)
+            return
+        with self._checking:
+            if place.folder not in self._checked:
+                with open_store(place.folder, place.access) as folder:
+                    check_noted(place.noted, folder)
+                self._checked.add(place.folder)
 
     def _explained(self, place: Place, call: Callable[[], T]) -> T:
         """Return what a call gives; its errors say that the file is a referenced one."""

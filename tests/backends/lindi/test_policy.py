@@ -12,7 +12,13 @@ import pytest
 
 from nwb_dask import options
 from nwb_dask.backends.lindi.policy import Policy, make_policy
-from nwb_dask.errors import MalformedFileError, SourceAccessError, SourceChangedError, SourceUnavailableError
+from nwb_dask.errors import (
+    MalformedFileError,
+    NWBDaskError,
+    SourceAccessError,
+    SourceChangedError,
+    SourceUnavailableError,
+)
 from nwb_dask.index import Url
 from nwb_dask.storage import export_secrets, make_access
 from nwb_dask.testing import RangeServer
@@ -331,3 +337,28 @@ def test_no_message_shows_a_signature(tmp_path: Path, server: RangeServer) -> No
         values(file, "/x")
     assert "hush" not in str(caught.value)
     assert "hush" not in json.dumps(getattr(caught.value, "__notes__", []))
+
+
+def test_no_note_shows_the_signature_of_the_document(tmp_path: Path, server: RangeServer) -> None:
+    link = {"_EXTERNAL_ARRAY_LINK": {"link_type": "hdf5_dataset", "url": "https://evil.example.com/x", "name": "x"}}
+    url = serve(server, tmp_path, {"x/.zarray": array((10,), "<i4"), "x/.zattrs": link})
+    with opened(f"{url}?signature=hush") as file, pytest.raises(SourceAccessError) as caught:
+        values(file, "/x")
+    assert "hush" not in str(caught.value)
+    assert "a.lindi.json" in json.dumps(caught.value.__notes__)
+    assert "hush" not in json.dumps(caught.value.__notes__)
+
+
+@pytest.mark.parametrize("link", [7, {"url": "x"}, {"link_type": "hdf5_dataset", "url": 7, "name": "x"}])
+def test_a_damaged_link_is_an_error_of_its_array_alone(tmp_path: Path, link: object) -> None:
+    refs = {"bad/.zarray": array((10,), "<i4"), "bad/.zattrs": {"_EXTERNAL_ARRAY_LINK": link}, **numbers("x", NUMBERS)}
+    with opened(write(tmp_path / "a.lindi.json", refs)) as file:
+        entries = list(file.index("/", recursive=True).arrays.values())
+        file.prepare(entries)
+        located: dict[str, Any] = dict(zip([one.path for one in entries], file.locate(entries), strict=True))
+        assert isinstance(located["/bad"], NWBDaskError)
+        assert not isinstance(located["/x"], NWBDaskError)
+        np.testing.assert_array_equal(values(file, "/x"), NUMBERS)
+        with pytest.raises(NWBDaskError, match=r"/bad") as caught:
+            values(file, "/bad")
+    assert "a.lindi.json" in str(caught.value)

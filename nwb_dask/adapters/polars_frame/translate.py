@@ -6,6 +6,7 @@ expression itself, so that there is one meaning of NaN and null: polars' own.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -183,7 +184,7 @@ def _constant(body: Mapping[str, Any], expr: pl.Expr) -> object:
     if type_ in _NUMBERS:
         return values.to_numpy()[0]
     if _has_moments(values.dtype):
-        return values.item()
+        return values.item().astimezone(dt.UTC)
     if type_ in {"List", "Series"}:
         # SQL writes the members as a series of one list.
         is_list = type_ == "List" or (values.dtype == pl.List and len(values) == 1)

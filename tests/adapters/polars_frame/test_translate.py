@@ -59,6 +59,7 @@ SAID: list[tuple[pl.Expr, str]] = [
     (s.str.to_lowercase().str.strip_chars() == "a", "s.str.lower().str.strip(to_strip=None) == 'a'"),
     (s.str.len_chars() > 2, "s.str.len() > 2"),
     ((x > 5).alias("y"), "x > 5"),
+    (x > dt.datetime(2024, 1, 1, tzinfo=dt.UTC), f"x > {dt.datetime(2024, 1, 1, tzinfo=dt.UTC)!r}"),
 ]
 UNSAID: dict[str, pl.Expr] = {
     "no column": pl.lit(value=True),
@@ -69,7 +70,8 @@ UNSAID: dict[str, pl.Expr] = {
     "cast to categories": s.cast(pl.Enum(["a"])) == "a",
     "branches": pl.when(x > 1).then(1).otherwise(2) > 1,
     "horizontal": pl.any_horizontal(x > 1, x < 0),
-    "time": pl.col("t") > dt.datetime(2024, 1, 1, tzinfo=dt.UTC),
+    "time without an offset": pl.col("t") > dt.datetime(2024, 1, 1),  # noqa: DTZ001  # the case is that it has none
+    "time in nanoseconds": pl.col("t") > pl.lit(dt.datetime(2024, 1, 1, tzinfo=dt.UTC), dtype=pl.Datetime("ns", "UTC")),
     "year": pl.col("t").dt.year() > 2000,
     "bytes": pl.col("b") == b"a",
     "length of a list": pl.col("list").list.len() > 1,

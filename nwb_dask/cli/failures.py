@@ -7,7 +7,7 @@ exit  meaning
 1     an error of nwb_dask itself
 2     the command was called wrongly
 3     the input cannot be answered: files, tables, columns, filters, network
-4     an answer without the files that ``--errors skip`` left out
+4     an answer without the files that ``--errors skip`` left out, or the sessions that failed in ``run``
 130   interrupted
 141   who read the answer went away
 ====  =====================================================================

@@ -121,6 +121,8 @@ class MappedSessions:
     work: Work = field(repr=False)
     jobs: tuple[Job, ...] = field(repr=False)
     client: object = field(default=None, repr=False)
+    notes: Mapping[str, object] = field(default_factory=dict, repr=False)
+    """What is kept beside a result with what was asked; plain values, and nothing secret."""
 
     @property
     def name(self) -> str:
@@ -301,6 +303,7 @@ class MappedSessions:
             "code": self.work.code,
             "sources": [display_url(one) for one in self.sources],
             "session_columns": list(self.work.columns),
+            **self.notes,
         }
         work = replace(self.work, output=output)
         types, n_attempts = _types(schema_overrides), _attempts(retries)

@@ -134,7 +134,9 @@ class Output:
 
     def part_keys(self) -> list[str]:
         """Return what is in the folder of the result."""
-        return _keys(self.parts, "")
+        above, _, last = self.url.rpartition("/")
+        found = _keys(open_target(above or "/", self.access), last)
+        return [key.removeprefix(f"{last}/") for key in found]
 
     def drop(self, records: Mapping[str, Record]) -> None:
         """Remove records, and then their parts."""

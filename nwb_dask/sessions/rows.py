@@ -52,12 +52,11 @@ def _table(result: object) -> pa.Table | None:
         return result
     if isinstance(result, pa.RecordBatch):
         return pa.Table.from_batches([result])
-    pandas, polars = sys.modules.get("pandas"), sys.modules.get("polars")
-    if pandas is not None and isinstance(result, pandas.DataFrame):
+    if isinstance(result, _class_of("pandas", "DataFrame")):
         return _from_pandas(result)
-    if pandas is not None and isinstance(result, pandas.Series):
+    if isinstance(result, _class_of("pandas", "Series")):
         return _from_mappings([dict(zip(result.index, result.to_list(), strict=True))])
-    if polars is not None and isinstance(result, polars.DataFrame):
+    if isinstance(result, _class_of("polars", "DataFrame")):
         return result.to_arrow()
     if isinstance(result, Mapping):
         return _from_mappings([result])
@@ -68,6 +67,11 @@ def _table(result: object) -> pa.Table | None:
     if isinstance(result, list | tuple | np.ndarray) or hasattr(result, "__dask_graph__") or hasattr(result, "collect"):
         raise TypeError(f"the function returned a {type(result).__module__}.{type(result).__qualname__}; {_WANTED}")
     return _from_mappings([{VALUE: result}])
+
+
+def _class_of(module: str, name: str) -> Any:  # noqa: ANN401  # what `isinstance` takes
+    """Return a class of a library; none where that is not loaded, or another thread is at it."""
+    return getattr(sys.modules.get(module), name, ())
 
 
 def _from_pandas(frame: Any) -> pa.Table:  # noqa: ANN401  # pandas.DataFrame, which is not loaded for this

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
+from nwb_dask.adapters.eager import Engine, to_engine
 from nwb_dask.errors import NWBDaskError, SkippedFilesWarning
 from nwb_dask.index import Identity
 from nwb_dask.model import Field, parse_type
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from dask.delayed import Delayed
 
 
-Engine = Literal["pandas", "polars", "arrow"]
 Errors = Literal["raise", "quarantine"]
 
 
@@ -387,11 +386,4 @@ def _frame_of_part(part: tuple[Job, str], *, work: Work, schema: pa.Schema) -> p
 
 
 def _dressed(table: pa.Table, engine: Engine) -> pd.DataFrame | pl.DataFrame | pa.Table:
-    fields = tuple(Field(one.name, one.type, nullable=True) for one in table.schema)
-    if engine == "pandas":
-        frame: pd.DataFrame = import_module("nwb_dask.adapters.pandas_frame.convert").to_pandas(table, fields)
-        return frame
-    if engine == "polars":
-        polars_frame: pl.DataFrame = import_module("nwb_dask.adapters.polars_frame").to_polars(table, fields)
-        return polars_frame
-    return table
+    return to_engine(table, tuple(Field(one.name, one.type, nullable=True) for one in table.schema), engine)

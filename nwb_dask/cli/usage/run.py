@@ -29,8 +29,8 @@ ERRORS = ("quarantine", "raise")
 def command() -> None:
     """Call a function for each session of many files.
 
-    What it returns is written as Parquet. MODULE:FUNCTION is imported from the current folder or from what is installed; a file, analysis.py:function, will do
-    too. It is called with what nwb_dask.open_nwb gives, and returns a frame, a dict, or a plain value. Without
-    --scheduler and --workers it runs in threads. A run that was broken off is finished by the same call. `nwb-dask
-    report DIR` shows what failed.
+    What it returns is written as Parquet. MODULE:FUNCTION is imported from the current folder or from what is
+    installed; a file, analysis.py:function, will do too. It is called with what nwb_dask.open_nwb gives, and returns a
+    frame, a dict, or a plain value. Without --scheduler and --workers it runs in threads. A run that was broken off is
+    finished by the same call. `nwb-dask report DIR` shows what failed.
     """

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nwb_dask.sessions import fingerprint as module
 from nwb_dask.sessions.fingerprint import fingerprint
 
 BASE = """
@@ -70,18 +71,23 @@ def test_comments_docstrings_places_and_what_is_not_used_do_not_count(old: str, 
 def test_the_same_call_has_the_same_key_in_other_processes(tmp_path: Path) -> None:
     Path(tmp_path, "lab.py").write_text(BASE)
     script = (
-        "import lab, functools, numpy as np; from nwb_dask.sessions.fingerprint import fingerprint; "
+        "import sys, functools, lab, numpy as np; sys.path.append(sys.argv[1]); from fingerprint import fingerprint; "
         "print(fingerprint(functools.partial(lab.func, a=2), lab.Kind({'p', 'q', 'rr'}), np.arange(3), lambda s: lab))"
     )
+    # The module alone: the package around it takes a second to load.
     found = set()
     for seed in ("1", "2"):
         environment = {
             **os.environ,
             "PYTHONHASHSEED": seed,
-            "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())]),
+            "PYTHONPATH": str(tmp_path),
         }
         done = subprocess.run(
-            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", script, str(Path(module.__file__).parent)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         found.add(done.stdout)
     assert len(found) == 1

@@ -134,9 +134,7 @@ class Output:
 
     def part_keys(self) -> list[str]:
         """Return what is in the folder of the result."""
-        above, _, last = self.url.rpartition("/")
-        found = _keys(open_target(above or "/", self.access), last)
-        return [key.removeprefix(f"{last}/") for key in found]
+        return _keys(self.parts, "")
 
     def drop(self, records: Mapping[str, Record]) -> None:
         """Remove records, and then their parts."""

@@ -22,6 +22,8 @@ Files are HDF5, Zarr v2 or v3, or LINDI, wherever they are; all functions work t
 `convert`              every table of many files as Parquet, Arrow, CSV, JSON Lines, Delta or Excel; series as Zarr
 `amend`                a file opened for additions, which go to a LINDI file beside references to it; for pynwb too
 `write_references`     where the data of files are, as LINDI, kerchunk or icechunk, for the tools that open these
+`map_sessions`         a function of one session, over many, here or on a cluster; what failed is listed, not lost
+`read_report`          what such a run has done, failed to do, and left out
 `analysis`             spikes in bins, around events and per condition, over many sessions
 `plot`                 pictures of spikes and series on matplotlib
 `options`              choices for a block of code: engine, deadlines, caches, what files may lead to
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from nwb_dask.conversion import convert as convert
     from nwb_dask.dataframe import read_nwb as read_nwb
     from nwb_dask.errors import FormatError as FormatError
+    from nwb_dask.errors import FunctionError as FunctionError
     from nwb_dask.errors import IrregularTimesError as IrregularTimesError
     from nwb_dask.errors import MalformedFileError as MalformedFileError
     from nwb_dask.errors import NWBDaskError as NWBDaskError
@@ -76,6 +79,8 @@ if TYPE_CHECKING:
     from nwb_dask.errors import UnsupportedLayoutError as UnsupportedLayoutError
     from nwb_dask.h5 import open_h5 as open_h5
     from nwb_dask.references import write_references as write_references
+    from nwb_dask.sessions import map_sessions as map_sessions
+    from nwb_dask.sessions import read_report as read_report
     from nwb_dask.spike_times import read_spike_times as read_spike_times
     from nwb_dask.storage import trace as trace
 
@@ -99,11 +104,14 @@ _HOMES = {
     "convert": "nwb_dask.conversion",
     "amend": "nwb_dask.amending",
     "write_references": "nwb_dask.references",
+    "map_sessions": "nwb_dask.sessions",
+    "read_report": "nwb_dask.sessions",
     "analysis": "nwb_dask",
     "plot": "nwb_dask",
     "trace": "nwb_dask.storage",
     "NWBDaskError": "nwb_dask.errors",
     "FormatError": "nwb_dask.errors",
+    "FunctionError": "nwb_dask.errors",
     "IrregularTimesError": "nwb_dask.errors",
     "MalformedFileError": "nwb_dask.errors",
     "OutputError": "nwb_dask.errors",

@@ -13,6 +13,7 @@
     ├── PredicateError (TypeError)                   a filter that has no meaning for its column
     ├── FormatError (ValueError)                     a value that the format which is written cannot hold
     ├── OutputError (OSError)                        where output should go, something must not be replaced
+    ├── FunctionError (RuntimeError)                 what the user's function raised for a session
     ├── SourceChangedError (RuntimeError)            the file is not the one that was planned
     └── SourceUnavailableError (OSError)             the bytes cannot be had
         ├── SourceNotFoundError (FileNotFoundError)  nothing is at that URL
@@ -27,6 +28,10 @@ from typing import Self
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 _BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "adl"})
 _USERINFO = re.compile(r"(://)[^/?#]*@")
+_URL_SECRETS = (
+    (re.compile(r"(://)[^/\s?#@'\"]*@"), r"\1"),
+    (re.compile(r"([A-Za-z][\w+.-]*://[^\s?'\"]*)\?[^\s'\"]*"), r"\1"),
+)
 
 
 def display_url(url: str) -> str:
@@ -40,6 +45,13 @@ def display_url(url: str) -> str:
     # A question mark belongs to the key of an object in a bucket, or to a glob over an archive.
     query = "?versionId=" if scheme in _BUCKETS else "?asset=" if scheme == "dandi" else "?"
     return bare.partition(query)[0]
+
+
+def without_url_secrets(text: str) -> str:
+    """Return the text of a foreign error with users and query strings taken out of its URLs."""
+    for pattern, replacement in _URL_SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 class NWBDaskError(Exception):
@@ -130,6 +142,10 @@ class FormatError(NWBDaskError, ValueError):
 
 class OutputError(NWBDaskError, OSError):
     """The place to write to cannot be used: it holds something else, is in use, or is no folder."""
+
+
+class FunctionError(NWBDaskError, RuntimeError):
+    """The function of `nwb_dask.map_sessions` failed for a session, or its worker died; notes have the traceback."""
 
 
 class SourceChangedError(NWBDaskError, RuntimeError):

@@ -40,10 +40,13 @@ def _cache_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[LocalCluster]:
     """Two workers in processes of their own, which take seconds to start: one cluster for all tests of this process."""
-    from distributed import LocalCluster  # noqa: PLC0415  # most tests need none
+    import dask  # noqa: PLC0415  # most tests need none
+    from distributed import LocalCluster  # noqa: PLC0415  # likewise
 
+    # Tests kill workers, and one that is gone 15 seconds after another death would not be started again.
+    patient = dask.config.set({"distributed.deploy.lost-worker-timeout": "1 hour"})
     # None would still take port 8787, for which clusters of other test processes compete.
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as found:
+    with patient, LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as found:
         yield found
 
 

@@ -12,7 +12,7 @@ from nwb_dask.adapters.eager import Engine, ReadOptions, read_table
 from nwb_dask.adapters.stored import Origin, StoredFields, StoredGroup, StoredTable, near, refuse_secrets
 from nwb_dask.adapters.tree import describe_row, render_html, render_text
 from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError
-from nwb_dask.index import join
+from nwb_dask.index import Identity, join
 from nwb_dask.model import Table
 from nwb_dask.model.kinds import text_attribute
 from nwb_dask.model.metadata import STANDARD, SUBJECT, Key, session_values
@@ -63,6 +63,8 @@ class Session:
     """Every table and series by path, sorted."""
     storage_options: Mapping[str, object] | None = field(default=None, repr=False)
     source: object = field(default="", repr=False)
+    identity: Identity | None = field(default=None, repr=False)
+    """Which version of the file was opened; its data are those that are there when they are read."""
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -177,7 +179,8 @@ class Session:
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle what is known of the file, but no secrets."""
         refuse_secrets(self.storage_options)
-        return Session, (self.name, self.nwb_version, dict(self.contents), self.storage_options, self.source)
+        facts = (self.name, self.nwb_version, dict(self.contents), self.storage_options, self.source, self.identity)
+        return Session, facts
 
     def __copy__(self) -> Self:
         """Return the same: it does not change."""
@@ -308,7 +311,8 @@ def open_nwb(source: object, *, storage_options: Mapping[str, object] | None = N
         with open_source(named[0].url, access) as file:
             index = list_objects(file)
             contents = describe_contents(index)
+            identity = file.source.identity
     except NWBDaskError as error:
         raise error.at(url=named[0].name) from error.__cause__
     version = text_attribute(index.groups["/"].attributes, "nwb_version") or ""
-    return Session(named[0].name, version, MappingProxyType(contents), storage_options, Sources(named))
+    return Session(named[0].name, version, MappingProxyType(contents), storage_options, Sources(named), identity)

@@ -200,3 +200,14 @@ def _pandas(rows: pa.Table, shown: tuple[Field, ...], label: Field, *, is_number
     read = shown if label in shown else (*shown, label)
     frame: pd.DataFrame = to_pandas(rows, read).set_index(label.name)
     return frame
+
+
+def to_engine(table: pa.Table, fields: tuple[Field, ...], engine: Engine) -> pd.DataFrame | pl.DataFrame | pa.Table:
+    """Return rows that are in memory as the frame of an engine; row labels of pandas are 0, 1, 2 ..."""
+    if engine == "pandas":
+        frame: pd.DataFrame = import_module("nwb_dask.adapters.pandas_frame.convert").to_pandas(table, fields)
+        return frame
+    if engine == "polars":
+        polars_frame: pl.DataFrame = import_module("nwb_dask.adapters.polars_frame").to_polars(table, fields)
+        return polars_frame
+    return table

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, overload
 
-from nwb_dask.adapters.eager import Engine
+from nwb_dask.adapters.eager import Engine, to_engine
 from nwb_dask.model.metadata import describe_troubles, metadata_table
 from nwb_dask.read import check_choice, read_trusting, warn_user
 from nwb_dask.read.records import Record, read_record
@@ -86,13 +85,7 @@ def read_metadata(
     table, fields, troubles = metadata_table(records, dates=parse_dates)
     if troubles:
         warn_user(describe_troubles(troubles))
-    if engine == "pandas":
-        frame: pd.DataFrame = import_module("nwb_dask.adapters.pandas_frame.convert").to_pandas(table, fields)
-        return frame
-    if engine == "polars":
-        polars_frame: pl.DataFrame = import_module("nwb_dask.adapters.polars_frame").to_polars(table, fields)
-        return polars_frame
-    return table
+    return to_engine(table, fields, engine)
 
 
 def _records(source: object, storage_options: Mapping[str, object] | None, errors: str) -> list[tuple[str, Record]]:

@@ -116,19 +116,29 @@ def source_options(command: _Command) -> _Command:
     """Add the options of reaching files, which the command gets as `reach`; ``--engine`` holds while it runs."""
 
     @functools.wraps(command)
-    def wrapped(*, storage_option: Mapping[str, object], engine: str | None, errors: Any, **rest: Any) -> object:  # noqa: ANN401  # click's values
-        reach = SourceOptions(storage_option, errors)
-        with options(**({} if engine is None else {"engine": engine})):
-            _check_access(reach)
-            return command(reach=reach, **rest)
+    def wrapped(*, storage_options: Mapping[str, object], errors: Any, **rest: Any) -> object:  # noqa: ANN401  # click's values
+        return command(reach=SourceOptions(storage_options, errors), **rest)
 
-    wrapped = click.option(
-        "--errors",
-        type=click.Choice(["raise", "skip"]),
-        default="raise",
-        show_default=True,
-        help="Files that are corrupt or missing: an error, or left out; the exit code is then 4.",
-    )(wrapped)
+    return access_options(
+        click.option(
+            "--errors",
+            type=click.Choice(["raise", "skip"]),
+            default="raise",
+            show_default=True,
+            help="Files that are corrupt or missing: an error, or left out; the exit code is then 4.",
+        )(wrapped)
+    )
+
+
+def access_options(command: _Command) -> _Command:
+    """Add the options of reaching files, which the command gets as `storage_options`; ``--engine`` holds meanwhile."""
+
+    @functools.wraps(command)
+    def wrapped(*, storage_option: Mapping[str, object], engine: str | None, **rest: Any) -> object:  # noqa: ANN401  # click's values
+        with options(**({} if engine is None else {"engine": engine})):
+            _check_access(SourceOptions(storage_option))
+            return command(storage_options=storage_option, **rest)
+
     wrapped = click.option(
         "--engine", type=click.Choice(get_args(EngineName)), help="Which library fetches the bytes of remote files."
     )(wrapped)
@@ -140,6 +150,55 @@ def source_options(command: _Command) -> _Command:
         help="A credential, an endpoint ...: anon=true, key=..., endpoint_url=...; as storage_options in Python. "
         "Other users of the machine may see it; the environment and profiles hide it.",
     )(wrapped)
+
+
+def run_options(command: _Command) -> _Command:
+    """Add the options of where functions of sessions run and what they write to."""
+    for option in (
+        click.option("--retries", type=click.IntRange(min=0), default=2, show_default=True, help="Of what may pass."),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Run in N processes of this machine, not threads.",
+        ),
+        click.option("--scheduler", metavar="ADDRESS", help="Run on a cluster of dask: tcp://host:8786."),
+        click.option(
+            "--out-option",
+            multiple=True,
+            metavar="KEY=VALUE",
+            callback=_storage_options,
+            help="As --storage-option, of a bucket that is written to.",
+        ),
+    ):
+        command = option(command)
+    return access_options(command)
+
+
+def settings_option(command: _Command) -> _Command:
+    """Add ``--set NAME=VALUE``, which the command gets as `settings`: JSON values, or text where that is no JSON."""
+    return click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=_settings,
+        help="An argument of the function; the value is JSON, or else text. It is kept beside the result. "
+        "May be repeated.",
+    )(command)
+
+
+def _settings(_: click.Context, parameter: click.Parameter, value: Iterable[str]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for one in value:
+        name, equals, text = one.partition("=")
+        if not (equals and name.isidentifier()):
+            raise click.BadParameter(f"NAME=VALUE is wanted, and {one!r} is not that", param=parameter)
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    return found
 
 
 def output_options(command: _Command) -> _Command:

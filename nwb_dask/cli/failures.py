@@ -7,7 +7,7 @@ exit  meaning
 1     an error of nwb_dask itself
 2     the command was called wrongly
 3     the input cannot be answered: files, tables, columns, filters, network
-4     an answer without the files that ``--errors skip`` left out
+4     an answer without the files that ``--errors skip`` left out, or the sessions that failed in ``run``
 130   interrupted
 141   who read the answer went away
 ====  =====================================================================
@@ -23,7 +23,7 @@ from types import MappingProxyType
 
 import click
 
-from nwb_dask.errors import NWBDaskError
+from nwb_dask.errors import NWBDaskError, without_url_secrets
 
 
 class ExitCode(IntEnum):
@@ -73,6 +73,7 @@ CODES: Mapping[str, ExitCode] = MappingProxyType(
         "source_not_found": ExitCode.INPUT,
         "source_access": ExitCode.INPUT,
         "output": ExitCode.INPUT,
+        "function": ExitCode.INPUT,
         "format": ExitCode.INPUT,
         "query": ExitCode.INPUT,
         "too_many_rows": ExitCode.INPUT,
@@ -115,10 +116,6 @@ _SPELLINGS: Mapping[str, str] = MappingProxyType(
 """What messages say in Python -> how the command line says it."""
 _POLARS_PLAN = "\n\nResolved plan until failure"
 """What follows is of the engine, and of no use to who wrote the query."""
-_URL_SECRETS = (
-    (re.compile(r"(://)[^/\s?#@'\"]*@"), r"\1"),
-    (re.compile(r"([A-Za-z][\w+.-]*://[^\s?'\"]*)\?[^\s'\"]*"), r"\1"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +169,3 @@ def _code_of(kind: type) -> str:
 
 def _with_notes(message: str, error: BaseException) -> str:
     return "\n".join([message, *getattr(error, "__notes__", [])])
-
-
-def without_url_secrets(text: str) -> str:
-    """Return the text of a foreign error with users and query strings taken out of its URLs."""
-    for pattern, replacement in _URL_SECRETS:
-        text = pattern.sub(replacement, text)
-    return text

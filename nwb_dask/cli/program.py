@@ -28,6 +28,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "query": "Answer an SQL query over the tables of files.",
         "explain": "Show what a table or a query would read.",
         "convert": "Write tables and series in formats that other tools read.",
+        "run": "Call a function for each session of many files.",
+        "report": "Show what failed in a run, or run that again.",
         "metadata": "Show the metadata of sessions, one row per file.",
         "index": "Learn what remote files hold, ahead of reading them.",
         "cache": "Show or clear what is kept of remote files.",

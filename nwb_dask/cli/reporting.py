@@ -14,9 +14,9 @@ from typing import TextIO
 
 import click
 
-from nwb_dask.cli.failures import ClosedPipeError, ExitCode, Failure, describe_failure, without_url_secrets
+from nwb_dask.cli.failures import ClosedPipeError, ExitCode, Failure, describe_failure
 from nwb_dask.cli.safe_text import escape_json, escape_lines
-from nwb_dask.errors import SkippedFilesWarning
+from nwb_dask.errors import SkippedFilesWarning, without_url_secrets
 
 JSON_FLAG = "--json-errors"
 TRACEBACK_FLAG = "--traceback"

@@ -126,7 +126,8 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
         ``allow_hosts``, ``allow_external`` and ``chunk_cache`` (with ``_dir``, ``_bytes`` and ``_max_age``) of
         `nwb_dask.options`. With ``engine="fsspec"`` or ``"s3fs"`` other names
         are passed on to the file system as they are. ``fs`` (or ``filesystem``) is a file system of fsspec that is
-        there already, and used in this process only. Options that are None count as absent.
+        there already, and used in this process only. Options that are None count as absent. ``access``, an `Access`
+        that was made before, stands for all of them: on a worker, which knows it only by its handle.
 
     Raises
     ------
@@ -135,6 +136,9 @@ def make_access(storage_options: Mapping[str, object] | None = None) -> Access:
     ValueError
         For two different values for one option, or half a pair of keys. No message ever shows a value.
     """
+    ready = storage_options.get("access") if isinstance(storage_options, Mapping) else None
+    if isinstance(ready, Access):
+        return ready
     given, file_system = _taken(storage_options or {})
     asked = {name: value for name, value in chosen_options().items() if name in CHOICES}
     asked |= {name: value for name, value in given.items() if name in CHOICES and value is not None}

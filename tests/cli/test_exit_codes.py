@@ -217,7 +217,7 @@ def test_codes_stay_what_they_are() -> None:
         *("path_not_found", "malformed_file", "unsorted_times", "unsupported_layout", "schema_conflict"),
         *("irregular_times", "too_many_labels", "predicate", "source_changed", "source_unavailable"),
         *("source_not_found", "source_access", "query", "too_many_rows", "output_exists", "output_failed"),
-        *("cache_off", "missing_library", "input", "output", "format"),
+        *("cache_off", "missing_library", "input", "output", "format", "function"),
     }
     assert {name: int(one) for name, one in ExitCode.__members__.items()} == {
         "OK": 0, "INTERNAL": 1, "USAGE": 2, "INPUT": 3, "PARTIAL": 4, "INTERRUPTED": 130, "CLOSED_PIPE": 141,

@@ -1,36 +1,39 @@
-"""Which pieces cannot hold a row that satisfies a predicate, from values that are the same in all their rows."""
+"""Which pieces cannot hold a row that satisfies a predicate, from what is known of their values. Pure.
+
+A predicate becomes two answers for each piece: whether it may be true of some row, and whether it may be false. A row
+of which it is null is neither. Answers hold for every engine: where these differ, over NaN, null or a conversion, both
+may be.
+"""
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Final
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from nwb_dask.errors import display_url
 from nwb_dask.model.field import NWB_PATH
+from nwb_dask.plan.leaf import value_of
+from nwb_dask.plan.leaf_ranges import Answer, answer_of
 from nwb_dask.plan.predicate import Call, Column, Literal, Node, columns_of, replace_nodes
+from nwb_dask.plan.ranges import Mask, Ranges, ranges_of
+from nwb_dask.plan.statistics import ColumnStatistics, Statistics
 
-_Mask = npt.NDArray[np.bool_]
-_EXACT_INTEGER = 2**53
-# Characters that mean the same in every dialect of regular expressions, the dot included.
-_PLAIN_PATTERN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/ :.")
-
-
-class _Unknown:
-    """A value that is not known, or on which the engines may differ."""
+Constants: TypeAlias = Mapping[str, Sequence[object] | pa.Array | pa.ChunkedArray]
+"""Columns whose value is the same in all rows of a piece, one value per piece."""
 
 
-_UNKNOWN: Final = _Unknown()
-_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
-    {"eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge}
-)
-
-
-def may_match(node: Node, constants: Mapping[str, Sequence[object]]) -> npt.NDArray[np.bool_]:
+def may_match(
+    node: Node,
+    constants: Constants,
+    statistics: Statistics | None = None,
+    *,
+    unordered: Collection[str] = (),
+) -> Mask:
     """Tell for each piece whether some row of it may satisfy `node`.
 
     Parameters
@@ -38,7 +41,11 @@ def may_match(node: Node, constants: Mapping[str, Sequence[object]]) -> npt.NDAr
     node : Node
         The predicate.
     constants : mapping of str to sequence of length n_pieces
-        Columns whose value is the same in all rows of a piece, such as ``_nwb_path``, and never absent.
+        Columns whose value is the same in all rows of a piece, such as ``_nwb_path``; None is null.
+    statistics : mapping of str to ColumnStatistics, optional
+        What is known of other columns, with an entry per piece.
+    unordered : collection of str
+        Columns whose values are not ordered as their text is: categories.
 
     Returns
     -------
@@ -46,10 +53,26 @@ def may_match(node: Node, constants: Mapping[str, Sequence[object]]) -> npt.NDAr
         False only if no row can satisfy `node` in any engine, whatever the other columns hold: NaN, null
         and the differences between the engines are taken into account.
     """
-    lengths = {len(values) for values in constants.values()}
-    if len(lengths) != 1:
-        raise ValueError(f"constants must have one value per piece each; lengths: {sorted(lengths)}")
-    return _possible(node, constants, lengths.pop())[0]
+    return _possible(node, _Known(constants, statistics or {}, frozenset(unordered)))[0]
+
+
+def always_matches(
+    node: Node,
+    constants: Constants,
+    statistics: Statistics | None = None,
+    *,
+    unordered: Collection[str] = (),
+) -> Mask:
+    """Tell for each piece whether all its rows satisfy `node` in every engine; parameters as of `may_match`.
+
+    True only of columns that have neither null nor NaN in the piece.
+    """
+    known = _Known(constants, statistics or {}, frozenset(unordered))
+    false = _possible(node, known)[1]
+    for name in columns_of(node):
+        ranges = known.ranges(name)
+        false = false | True if ranges is None else false | ranges.may_be_null | ranges.may_be_nan
+    return ~false
 
 
 def resolve_path_literals(node: Node, spell: Mapping[str, str]) -> Node:
@@ -89,129 +112,94 @@ def _name(file: str, spell: Mapping[str, str]) -> str:
     return spell.get(file, spell.get(bare, bare))
 
 
-def _possible(node: Node, constants: Mapping[str, Sequence[object]], count: int) -> tuple[_Mask, _Mask]:
-    """Whether `node` may be true, and whether it may be false, for each piece.
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of columns, by name."""
 
-    A row where it is null is neither, so both may be claimed of a piece and neither be met.
-    """
-    if isinstance(node, Call) and node.op in {"and", "or", "xor", "not"}:
-        true, false = _possible(node.args[0], constants, count)
-        if node.op == "not":
-            return false, true
-        for arg in node.args[1:]:
-            other_true, other_false = _possible(arg, constants, count)
-            if node.op == "and":
-                true, false = true & other_true, false | other_false
-            elif node.op == "or":
-                true, false = true | other_true, false & other_false
-            else:
-                true, false = (true & other_false) | (false & other_true), (true & other_true) | (false & other_false)
-        return true, false
-    return _possible_leaf(node, constants, count)
+    constants: Constants
+    statistics: Statistics
+    unordered: frozenset[str]
+    seen: dict[str, Ranges | None] = field(default_factory=dict)
+
+    @property
+    def n_pieces(self) -> int:
+        lengths = {len(one) for one in (*self.constants.values(), *self.statistics.values())}
+        if len(lengths) != 1:
+            raise ValueError(f"constants and statistics must have one value per piece each; lengths: {sorted(lengths)}")
+        return lengths.pop()
+
+    def ranges(self, name: str) -> Ranges | None:
+        """Return the values of a column, or None if nothing is known of it."""
+        if name not in self.seen:
+            found = _of_constants(self.constants[name]) if name in self.constants else self.statistics.get(name)
+            self.seen[name] = None if found is None else ranges_of(found)
+        return self.seen[name]
 
 
-def _possible_leaf(node: Node, constants: Mapping[str, Sequence[object]], count: int) -> tuple[_Mask, _Mask]:
-    names = tuple(sorted(columns_of(node)))
-    if not all(name in constants for name in names):
-        return np.ones(count, np.bool_), np.ones(count, np.bool_)
+def _of_constants(values: Sequence[object] | pa.Array | pa.ChunkedArray) -> ColumnStatistics | None:
+    """Return constants as statistics; None if they are of different types, which no engine would have in a column."""
+    if not isinstance(values, pa.Array | pa.ChunkedArray):
+        # 1, 1.0 and True are equal, and not compared alike.
+        if len({type(value) for value in values if value is not None}) > 1:
+            return None
+        try:
+            values = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
+            return None
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    is_null = (
+        values.is_null().to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.is_null().to_numpy()
+    )
+    is_nan = np.zeros(len(values), np.bool_)
+    if pa.types.is_floating(values.type):
+        is_nan = np.asarray(pc.fill_null(pc.is_nan(values), fill_value=False))
+        values = pc.if_else(pa.array(is_nan), pa.scalar(None, values.type), values)
+    known = np.ones(len(values), np.bool_)
+    return ColumnStatistics(values, values, is_null.astype(np.int64), is_nan.astype(np.int64), None, known)
+
+
+def _possible(node: Node, known: _Known) -> Answer:
+    """Whether `node` may be true, and whether it may be false, for each piece."""
+    if not (isinstance(node, Call) and node.op in {"and", "or", "xor", "not"}):
+        return _possible_leaf(node, known)
+    true, false = _possible(node.args[0], known)
+    if node.op == "not":
+        return false, true
+    for arg in node.args[1:]:
+        other_true, other_false = _possible(arg, known)
+        if node.op == "and":
+            true, false = true & other_true, false | other_false
+        elif node.op == "or":
+            true, false = true | other_true, false & other_false
+        else:
+            true, false = (true & other_false) | (false & other_true), (true & other_true) | (false & other_false)
+    return true, false
+
+
+def _possible_leaf(node: Node, known: _Known) -> Answer:
+    names = sorted(columns_of(node))
+    if len(names) == 1:
+        ranges = known.ranges(names[0])
+        answer = None if ranges is None else answer_of(node, ranges, is_ordered=names[0] not in known.unordered)
+        if answer is not None:
+            return answer
+    if all(name in known.constants for name in names):
+        return _of_values(node, names, known)
+    return np.ones(known.n_pieces, np.bool_), np.ones(known.n_pieces, np.bool_)
+
+
+def _of_values(node: Node, names: Sequence[str], known: _Known) -> Answer:
+    """Look at each combination of constants once."""
+    count = known.n_pieces
+    columns = [known.constants[name] for name in names]
+    lists = [one.to_pylist() if isinstance(one, pa.Array | pa.ChunkedArray) else one for one in columns]
     numbers: dict[tuple[tuple[object, ...], tuple[type, ...]], int] = {}
-    rows = list(zip(*(constants[name] for name in names), strict=True)) if names else [()] * count
+    rows = list(zip(*lists, strict=True)) if names else [()] * count
     # Types belong to the key: 1, 1.0 and True are equal, and not compared alike.
     keys = ((row, tuple(map(type, row))) for row in rows)
     codes = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), np.intp, count)
-    answers = [_value(node, dict(zip(names, row, strict=True))) for row, _ in numbers]
+    answers = [value_of(node, dict(zip(names, row, strict=True))) for row, _ in numbers]
     true = np.array([answer is not False for answer in answers], np.bool_)
     false = np.array([answer is not True for answer in answers], np.bool_)
     return true[codes], false[codes]
-
-
-def _value(node: Node, row: Mapping[str, object]) -> object:
-    if isinstance(node, Column):
-        return row[node.name]
-    if isinstance(node, Literal):
-        return node.value
-    values = [_value(arg, row) for arg in node.args]
-    if any(value is _UNKNOWN or value is None for value in values):
-        return _UNKNOWN
-    if node.op in _COMPARE:
-        return _compare(node.op, values[0], values[1])
-    if node.op == "between":
-        return _between(node, values)
-    if node.op == "isin":
-        return _is_in(values[0], values[1])
-    if node.op in {"isna", "notna"}:
-        return _UNKNOWN if isinstance(values[0], float) else node.op == "notna"
-    if node.op.startswith("str.") and isinstance(values[0], str):
-        return _text(node, values[0], *values[1:])
-    return _UNKNOWN
-
-
-def _compare(op: str, left: object, right: object) -> object:
-    # Engines convert between types in their own ways; only values of one exact type compare alike in all.
-    texts = type(left) is str and type(right) is str
-    if texts or (_is_exact_integer(left) and _is_exact_integer(right)):
-        return _COMPARE[op](left, right)
-    return _UNKNOWN
-
-
-def _between(node: Call, values: Sequence[object]) -> object:
-    inclusive = node.option("inclusive", "both")
-    above = _compare("ge" if inclusive in {"both", "left"} else "gt", values[0], values[1])
-    below = _compare("le" if inclusive in {"both", "right"} else "lt", values[0], values[2])
-    if above is _UNKNOWN or below is _UNKNOWN:
-        return _UNKNOWN
-    return bool(above) and bool(below)
-
-
-def _is_in(value: object, members: object) -> object:
-    if not isinstance(members, tuple):
-        return _UNKNOWN
-    answers = [_compare("eq", value, member) for member in members]
-    if True in answers:
-        return True
-    # `_UNKNOWN` means a member of another type, which an engine may convert before it compares.
-    return _UNKNOWN if _UNKNOWN in answers else False
-
-
-def _is_exact_integer(value: object) -> bool:
-    return type(value) is int and abs(value) <= _EXACT_INTEGER
-
-
-def _text(node: Call, value: str, *args: object) -> object:
-    pattern = args[0] if args else ""
-    if node.op in {"str.startswith", "str.endswith"}:
-        if not isinstance(pattern, str | tuple):
-            return _UNKNOWN
-        return value.startswith(pattern) if node.op == "str.startswith" else value.endswith(pattern)
-    if node.op == "str.len":
-        return len(value)
-    if node.op in {"str.lower", "str.upper"}:
-        # The case of letters beyond ASCII depends on the library.
-        change = str.lower if node.op == "str.lower" else str.upper
-        return change(value) if value.isascii() else _UNKNOWN
-    if node.op in {"str.contains", "str.match", "str.fullmatch"} and isinstance(pattern, str):
-        return _search(node, value, pattern)
-    return _UNKNOWN
-
-
-def _search(node: Call, value: str, pattern: str) -> object:
-    """Look for a pattern that means the same everywhere: plain characters, and the dot for any of them."""
-    regular = node.op != "str.contains" or node.option("regex") is not False
-    if node.option("flags", 0) or (regular and not _PLAIN_PATTERN.issuperset(pattern)):
-        return _UNKNOWN
-    if node.option("case") is False:
-        if not (value.isascii() and pattern.isascii()):
-            return _UNKNOWN
-        value, pattern = value.lower(), pattern.lower()
-    if not (regular and "." in pattern):
-        return {"str.contains": pattern in value, "str.match": value.startswith(pattern)}.get(node.op, value == pattern)
-    if not value.isprintable():
-        return _UNKNOWN
-    starts = {"str.contains": range(len(value) - len(pattern) + 1), "str.match": range(1)}.get(node.op, range(1))
-    if node.op == "str.fullmatch" and len(value) != len(pattern):
-        return False
-    return any(_fits(value[start : start + len(pattern)], pattern) for start in starts)
-
-
-def _fits(part: str, pattern: str) -> bool:
-    return len(part) == len(pattern) and all(mark in (".", char) for char, mark in zip(part, pattern, strict=True))

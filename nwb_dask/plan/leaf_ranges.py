@@ -11,19 +11,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nwb_dask.plan.leaf import value_of
+from nwb_dask.plan.leaf import outcome_of
 from nwb_dask.plan.predicate import Call, Column, Literal, Node, columns_of
 from nwb_dask.plan.ranges import Mask, Range, Ranges, constant
 
-Answer: TypeAlias = tuple[Mask, Mask]
-"""Whether a condition may be true, and whether it may be false, of each piece; or of each range."""
+Answer: TypeAlias = tuple[Mask, Mask, Mask]
+"""Whether a condition may be true, false and null in some row of each piece."""
+Pair: TypeAlias = tuple[Mask, Mask]
+"""Whether it may be true, and whether it may be false, of some value of each range."""
+_Outcome: TypeAlias = tuple[bool, bool, bool]
 
-_BOTH, _TRUE, _FALSE = (True, True), (True, False), (False, True)
+_ANY, _TRUE, _FALSE = (True, True, True), (True, False, False), (False, True, False)
+_NOT_TRUE, _NOT_FALSE = (False, True, True), (True, False, True)
 _FLIPPED: Mapping[str, str] = MappingProxyType({"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"})
 
 
 def answer_of(node: Node, ranges: Ranges, *, is_ordered: bool) -> Answer | None:
-    """Return whether a condition may be true, and whether it may be false, of rows of each piece.
+    """Return whether a condition may be true, false and null in some row of each piece.
 
     Parameters
     ----------
@@ -36,7 +40,7 @@ def answer_of(node: Node, ranges: Ranges, *, is_ordered: bool) -> Answer | None:
 
     Returns
     -------
-    pair of ndarray of bool, shape (n_pieces,), or None
+    three ndarray of bool, shape (n_pieces,), or None
         None if nothing is known.
     """
     if isinstance(node, Column):
@@ -63,14 +67,14 @@ def _flag(ranges: Ranges) -> Answer | None:
     if ranges.kind != "bool":
         return None
     zero, one = Range(0.0, 0.0), Range(1.0, 1.0)
-    return _together(ranges, (ranges.is_above(one, equal=True), ranges.is_below(zero, equal=True)), null=_FALSE)
+    return _together(ranges, (ranges.is_above(one, equal=True), ranges.is_below(zero, equal=True)), null=_NOT_TRUE)
 
 
 def _absence(op: str, ranges: Ranges) -> Answer:
     # NaN is absent to pandas, and a value to Arrow and polars.
     none, all_ = np.zeros(len(ranges.owner), np.bool_), np.ones(len(ranges.owner), np.bool_)
-    found = _together(ranges, (none, all_), null=_TRUE, nan=_BOTH)
-    return found if op == "isna" else found[::-1]
+    true, false, null = _together(ranges, (none, all_), null=_TRUE, nan=(True, True, False))
+    return (true, false, null) if op == "isna" else (false, true, null)
 
 
 def _compared(node: Call) -> tuple[str, object] | None:
@@ -91,13 +95,13 @@ def _comparison(op: str, value: object, ranges: Ranges, *, is_ordered: bool) -> 
         return None
     if op == "ne":
         true, false = _ordered("eq", bound, ranges)
-        return _together(ranges, (false, true), null=_TRUE, nan=_TRUE)
+        return _together(ranges, (false, true), null=_NOT_FALSE, nan=_NOT_FALSE)
     # To polars, NaN is greater than all numbers.
-    nan = _BOTH if op in {"gt", "ge"} else _FALSE
-    return _together(ranges, _ordered(op, bound, ranges), null=_FALSE, nan=nan)
+    nan = _ANY if op in {"gt", "ge"} else _NOT_TRUE
+    return _together(ranges, _ordered(op, bound, ranges), null=_NOT_TRUE, nan=nan)
 
 
-def _ordered(op: str, bound: Range, ranges: Ranges) -> Answer:
+def _ordered(op: str, bound: Range, ranges: Ranges) -> Pair:
     """Compare each range with a constant."""
     if op in {"lt", "le"}:
         return ranges.is_below(bound, equal=op == "le"), ranges.is_above(bound, equal=op == "lt")
@@ -114,7 +118,7 @@ def _between(node: Call, ranges: Ranges) -> Answer | None:
     inclusive = node.option("inclusive", "both")
     above = _ordered("ge" if inclusive in {"both", "left"} else "gt", ends[0], ranges)
     below = _ordered("le" if inclusive in {"both", "right"} else "lt", ends[1], ranges)
-    return _together(ranges, (above[0] & below[0], above[1] | below[1]), null=_FALSE, nan=_FALSE)
+    return _together(ranges, (above[0] & below[0], above[1] | below[1]), null=_NOT_TRUE, nan=_NOT_TRUE)
 
 
 def _membership(literal: Node, ranges: Ranges) -> Answer | None:
@@ -124,11 +128,11 @@ def _membership(literal: Node, ranges: Ranges) -> Answer | None:
     found = [one for one in members if one is not None]
     if len(found) < len(members):
         return None
-    missing = _BOTH if any(absent) else _FALSE
+    missing = _ANY if any(absent) else _NOT_TRUE
     return _together(ranges, _among(found, ranges), null=missing, nan=missing)
 
 
-def _among(members: list[Range], ranges: Ranges) -> Answer:
+def _among(members: list[Range], ranges: Ranges) -> Pair:
     kind = object if ranges.kind == "text" else np.float64
     members = sorted(members, key=lambda one: one.low)
     lows, highs = (np.array([getattr(one, end) for one in members], kind) for end in ("low", "high"))
@@ -139,7 +143,8 @@ def _among(members: list[Range], ranges: Ranges) -> Answer:
     true = first < len(members)
     near = np.minimum(first, len(members) - 1)[true]
     exact = np.zeros(len(low), np.bool_)
-    exact[true] = lows[near] == highs[near]
+    # To pandas' Arrow dtypes, 0.0 and -0.0 are different members.
+    exact[true] = (lows[near] == highs[near]) & (lows[near] != 0)
     true[true] = (lows[near] <= high[true]).astype(np.bool_)
     return true, ~(true & exact & ranges.is_point)
 
@@ -160,22 +165,21 @@ def _start(values: pa.Array, n_characters: int) -> pa.Array:
     return pc.utf8_slice_codeunits(values, 0, n_characters)
 
 
-def _missing_text(node: Call) -> tuple[bool, bool]:
-    return _FALSE if node.option("na") is None else _BOTH
+def _missing_text(node: Call) -> _Outcome:
+    return _NOT_TRUE if node.option("na") is None else _ANY
 
 
 def _each_text(node: Call, ranges: Ranges) -> Answer:
     """Look at each distinct value once."""
     is_point = ranges.is_point
-    true, false = ~is_point, ~is_point
     encoded = pa.array(ranges.low).filter(pa.array(is_point)).dictionary_encode()
     (name,) = columns_of(node)
-    answers = [value_of(node, {name: value}) for value in encoded.dictionary.to_pylist()]
-    codes = encoded.indices.to_numpy()
-    true[is_point] = np.array([answer is not False for answer in answers], np.bool_)[codes]
-    false[is_point] = np.array([answer is not True for answer in answers], np.bool_)[codes]
+    outcomes = [outcome_of(node, {name: value}) for value in encoded.dictionary.to_pylist()]
+    found = np.ones((len(is_point), 3), np.bool_)
+    found[is_point] = np.array(outcomes, np.bool_).reshape(-1, 3)[encoded.indices.to_numpy()]
     is_plain = node.op.startswith("str.") and isinstance(node.args[0], Column)
-    return _together(ranges, (true, false), null=_missing_text(node) if is_plain else _BOTH)
+    true, false, null = found.T
+    return _together(ranges, (true, false), null=_missing_text(node) if is_plain else _ANY, null_of_values=null)
 
 
 def _mask(values: pa.Array) -> Mask:
@@ -183,14 +187,17 @@ def _mask(values: pa.Array) -> Mask:
     return found
 
 
-def _together(ranges: Ranges, found: Answer, *, null: tuple[bool, bool], nan: tuple[bool, bool] = _FALSE) -> Answer:
+def _together(
+    ranges: Ranges, found: Pair, *, null: _Outcome, nan: _Outcome = _FALSE, null_of_values: Mask | None = None
+) -> Answer:
     """Return what is true of pieces, from what is true of their ranges, of null and of NaN."""
+    never = np.zeros(len(ranges.owner), np.bool_) if null_of_values is None else null_of_values
     answers = []
-    for one, of_null, of_nan in zip(found, null, nan, strict=True):
+    for one, of_null, of_nan in zip((*found, never), null, nan, strict=True):
         pieces = ranges.pieces(one)
         if of_null:
             pieces |= ranges.may_be_null
         if of_nan:
             pieces |= ranges.may_be_nan
         answers.append(pieces)
-    return answers[0], answers[1]
+    return answers[0], answers[1], answers[2]

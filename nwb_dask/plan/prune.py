@@ -1,8 +1,7 @@
 """Which pieces cannot hold a row that satisfies a predicate, from what is known of their values. Pure.
 
-A predicate becomes two answers for each piece: whether it may be true of some row, and whether it may be false. A row
-of which it is null is neither. Answers hold for every engine: where these differ, over NaN, null or a conversion, both
-may be.
+A predicate becomes three answers for each piece: whether it may be true, false and null in some row. They hold for
+every engine: where these differ, over NaN, null or a conversion, it may be either.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ import pyarrow.compute as pc
 
 from nwb_dask.errors import display_url
 from nwb_dask.model.field import NWB_PATH
-from nwb_dask.plan.leaf import value_of
+from nwb_dask.plan.leaf import outcome_of
 from nwb_dask.plan.leaf_ranges import Answer, answer_of
 from nwb_dask.plan.predicate import Call, Column, Literal, Node, columns_of, replace_nodes
 from nwb_dask.plan.ranges import Mask, Ranges, ranges_of
 from nwb_dask.plan.statistics import ColumnStatistics, Statistics
 
-Constants: TypeAlias = Mapping[str, Sequence[object] | pa.Array | pa.ChunkedArray]
+Constants: TypeAlias = Mapping[str, Sequence[object]]
 """Columns whose value is the same in all rows of a piece, one value per piece."""
 
 
@@ -41,7 +40,8 @@ def may_match(
     node : Node
         The predicate.
     constants : mapping of str to sequence of length n_pieces
-        Columns whose value is the same in all rows of a piece, such as ``_nwb_path``; None is null.
+        Columns whose value is the same in all rows of a piece, such as ``_nwb_path``; None where it is absent. Floats
+        are those of 64-bit columns: with narrower ones constants are compared in other ways.
     statistics : mapping of str to ColumnStatistics, optional
         What is known of other columns, with an entry per piece.
     unordered : collection of str
@@ -56,23 +56,19 @@ def may_match(
     return _possible(node, _Known(constants, statistics or {}, frozenset(unordered)))[0]
 
 
-def always_matches(
+def must_match(
     node: Node,
     constants: Constants,
     statistics: Statistics | None = None,
     *,
     unordered: Collection[str] = (),
 ) -> Mask:
-    """Tell for each piece whether all its rows satisfy `node` in every engine; parameters as of `may_match`.
+    """Tell for each piece whether all rows of it satisfy `node` in every engine, whatever the other columns hold.
 
-    True only of columns that have neither null nor NaN in the piece.
+    Parameters are those of `may_match`.
     """
-    known = _Known(constants, statistics or {}, frozenset(unordered))
-    false = _possible(node, known)[1]
-    for name in columns_of(node):
-        ranges = known.ranges(name)
-        false = false | True if ranges is None else false | ranges.may_be_null | ranges.may_be_nan
-    return ~false
+    _, false, null = _possible(node, _Known(constants, statistics or {}, frozenset(unordered)))
+    return ~false & ~null
 
 
 def resolve_path_literals(node: Node, spell: Mapping[str, str]) -> Node:
@@ -123,7 +119,7 @@ class _Known:
 
     @property
     def n_pieces(self) -> int:
-        lengths = {len(one) for one in (*self.constants.values(), *self.statistics.values())}
+        lengths = {*map(len, self.constants.values()), *map(len, self.statistics.values())}
         if len(lengths) != 1:
             raise ValueError(f"constants and statistics must have one value per piece each; lengths: {sorted(lengths)}")
         return lengths.pop()
@@ -136,45 +132,44 @@ class _Known:
         return self.seen[name]
 
 
-def _of_constants(values: Sequence[object] | pa.Array | pa.ChunkedArray) -> ColumnStatistics | None:
-    """Return constants as statistics; None if they are of different types, which no engine would have in a column."""
-    if not isinstance(values, pa.Array | pa.ChunkedArray):
-        # 1, 1.0 and True are equal, and not compared alike.
-        if len({type(value) for value in values if value is not None}) > 1:
-            return None
-        try:
-            values = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-            return None
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
-    is_null = (
-        values.is_null().to_numpy(zero_copy_only=False) if isinstance(values, pa.Array) else values.is_null().to_numpy()
-    )
-    is_nan = np.zeros(len(values), np.bool_)
-    if pa.types.is_floating(values.type):
-        is_nan = np.asarray(pc.fill_null(pc.is_nan(values), fill_value=False))
-        values = pc.if_else(pa.array(is_nan), pa.scalar(None, values.type), values)
-    known = np.ones(len(values), np.bool_)
-    return ColumnStatistics(values, values, is_null.astype(np.int64), is_nan.astype(np.int64), None, known)
+def _of_constants(values: Sequence[object]) -> ColumnStatistics | None:
+    """Return text, numbers and bools as statistics; None for others, and for values of different types."""
+    kinds = {type(value) for value in values if value is not None}
+    # 1, 1.0 and True are equal, and not compared alike.
+    if len(kinds) != 1 or not kinds <= {str, int, float, bool}:
+        return None
+    try:
+        array = pa.array(values)
+    except (pa.ArrowInvalid, OverflowError):
+        return None
+    is_null = np.asarray(array.is_null())
+    is_nan = np.zeros(len(array), np.bool_)
+    if pa.types.is_floating(array.type):
+        is_nan = np.asarray(pc.fill_null(pc.is_nan(array), fill_value=False))
+        array = pc.if_else(pa.array(is_nan), pa.scalar(None, array.type), array)
+    known = np.ones(len(array), np.bool_)
+    return ColumnStatistics(array, array, is_null.astype(np.int64), is_nan.astype(np.int64), None, known)
 
 
 def _possible(node: Node, known: _Known) -> Answer:
-    """Whether `node` may be true, and whether it may be false, for each piece."""
+    """Whether `node` may be true, may be false and may be null in some row, for each piece.
+
+    All three may be claimed of a piece and none be met. Logic is that of Kleene in all engines.
+    """
     if not (isinstance(node, Call) and node.op in {"and", "or", "xor", "not"}):
         return _possible_leaf(node, known)
-    true, false = _possible(node.args[0], known)
+    true, false, null = _possible(node.args[0], known)
     if node.op == "not":
-        return false, true
+        return false, true, null
     for arg in node.args[1:]:
-        other_true, other_false = _possible(arg, known)
+        t, f, n = _possible(arg, known)
         if node.op == "and":
-            true, false = true & other_true, false | other_false
+            true, false, null = true & t, false | f, (null & (t | n)) | (true & n)
         elif node.op == "or":
-            true, false = true | other_true, false & other_false
+            true, false, null = true | t, false & f, (null & (f | n)) | (false & n)
         else:
-            true, false = (true & other_false) | (false & other_true), (true & other_true) | (false & other_false)
-    return true, false
+            true, false, null = (true & f) | (false & t), (true & t) | (false & f), null | n
+    return true, false, null
 
 
 def _possible_leaf(node: Node, known: _Known) -> Answer:
@@ -186,20 +181,18 @@ def _possible_leaf(node: Node, known: _Known) -> Answer:
             return answer
     if all(name in known.constants for name in names):
         return _of_values(node, names, known)
-    return np.ones(known.n_pieces, np.bool_), np.ones(known.n_pieces, np.bool_)
+    anything = np.ones(known.n_pieces, np.bool_)
+    return anything, anything, anything
 
 
 def _of_values(node: Node, names: Sequence[str], known: _Known) -> Answer:
     """Look at each combination of constants once."""
     count = known.n_pieces
-    columns = [known.constants[name] for name in names]
-    lists = [one.to_pylist() if isinstance(one, pa.Array | pa.ChunkedArray) else one for one in columns]
     numbers: dict[tuple[tuple[object, ...], tuple[type, ...]], int] = {}
-    rows = list(zip(*lists, strict=True)) if names else [()] * count
+    rows = list(zip(*(known.constants[name] for name in names), strict=True)) if names else [()] * count
     # Types belong to the key: 1, 1.0 and True are equal, and not compared alike.
     keys = ((row, tuple(map(type, row))) for row in rows)
     codes = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), np.intp, count)
-    answers = [value_of(node, dict(zip(names, row, strict=True))) for row, _ in numbers]
-    true = np.array([answer is not False for answer in answers], np.bool_)
-    false = np.array([answer is not True for answer in answers], np.bool_)
-    return true[codes], false[codes]
+    outcomes = [outcome_of(node, dict(zip(names, row, strict=True))) for row, _ in numbers]
+    true, false, null = np.array(outcomes, np.bool_).reshape(-1, 3)[codes].T
+    return true, false, null

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,10 @@ from nwb_dask.model.field import Field
 from nwb_dask.plan.statistics import ColumnStatistics, Statistics
 from tests.plan.predicates import BIG, LIGHT, NAN
 
-MOMENTS = [dt.datetime(2026, 1, 1), dt.datetime(2026, 1, 1, 0, 0, 1, 5), dt.datetime(1969, 12, 31, 23), None]
+MOMENTS = [
+    *map(dt.datetime.fromisoformat, ("2026-01-01", "2026-01-01T00:00:01.000005", "1969-12-31T23:00")),
+    None,
+]
 FIELDS = (*LIGHT, Field("when", pa.timestamp("us"), nullable=True))
 _POOLS: dict[str, list[Any]] = {
     "rate": [0.0, -0.0, 1.5, NAN, None, float("inf"), float("-inf"), 0.1, 5.0, 2.0, 1.7e308, -1e300, 5e-324, BIG + 1.0],
@@ -26,7 +30,7 @@ _POOLS: dict[str, list[Any]] = {
     "n": [0, None, 2, 5, -1, BIG + 1, 1, 3, 4],
     "flag": [True, False],
     "maybe": [True, False, None],
-    "quality": ["good", "", None, "Good", "good unit", "noise", "é", "b", "a", "\U0010ffff", "gооd", "a\n"],
+    "quality": ["good", "", None, "Good", "good unit", "noise", "é", "b", "a", "\U0010ffff", "z", "a\n"],
     "electrodes.location": ["CA1", "CA3", "", "VISp", "ca1", "good", "a.b", "CA1 ", "b"],
     "kind": ["a", "b", None, "good"],
     "when": MOMENTS,
@@ -53,7 +57,7 @@ def statistics_of(values: pa.Array, bounds: npt.NDArray[np.int64], *, n_few: int
     type_ = values.type.value_type if pa.types.is_dictionary(values.type) else values.type
     plain = values.cast(type_).to_pylist()
     lows, highs, n_null, n_nan, few = [], [], [], [], []
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(bounds.tolist()):
         present = [value for value in plain[start:stop] if value is not None]
         kept = [value for value in present if value == value]  # noqa: PLR0124  # NaN is not equal to itself
         n_null.append(stop - start - len(present))

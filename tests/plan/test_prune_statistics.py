@@ -132,7 +132,7 @@ def check(node: Node, seed: int) -> None:
         assert not len(wrong), f"{engine} drops a sure row for {describe(node)}: {table.take(wrong[:1]).to_pylist()}"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(predicates, seeds)
 def test_no_piece_is_pruned_of_which_a_row_matches_in_any_engine(node: Node, seed: int) -> None:
     check(node, seed)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -57,8 +58,8 @@ def answer_of(node: Node, ranges: Ranges, *, is_ordered: bool) -> Answer | None:
             return _between(node, ranges) if is_ordered else None
         if node.op == "isin":
             return _membership(node.args[1], ranges)
-        if node.op == "str.startswith" and ranges.kind == "text":
-            return _prefix(node, ranges)
+        if node.op in {"str.startswith", "str.endswith"} and ranges.kind == "text":
+            return _prefix(node, ranges) if node.op == "str.startswith" else _suffix(node, ranges)
     return _each_text(node, ranges) if ranges.kind == "text" else None
 
 
@@ -133,20 +134,34 @@ def _membership(literal: Node, ranges: Ranges) -> Answer | None:
 
 
 def _among(members: list[Range], ranges: Ranges) -> Pair:
-    kind = object if ranges.kind == "text" else np.float64
-    members = sorted(members, key=lambda one: one.low)
-    lows, highs = (np.array([getattr(one, end) for one in members], kind) for end in ("low", "high"))
-    low, high = (
-        one.to_numpy(zero_copy_only=False) if isinstance(one, pa.Array) else one for one in (ranges.low, ranges.high)
-    )
-    first = np.searchsorted(highs, low)
-    true = first < len(members)
-    near = np.minimum(first, len(members) - 1)[true]
-    exact = np.zeros(len(low), np.bool_)
+    if isinstance(ranges.low, pa.Array):
+        return _among_texts([one.low for one in members], ranges)
+    lows, highs = (np.sort(np.array([getattr(one, end) for one in members], np.float64)) for end in ("low", "high"))
+    true, near = _nearest(highs, ranges.low)
+    exact = np.zeros(len(true), np.bool_)
     # To pandas' Arrow dtypes, 0.0 and -0.0 are different members.
     exact[true] = (lows[near] == highs[near]) & (lows[near] != 0)
-    true[true] = (lows[near] <= high[true]).astype(np.bool_)
+    true[true] = lows[near] <= ranges.high[true]
     return true, ~(true & exact & ranges.is_point)
+
+
+def _among_texts(members: list[object], ranges: Ranges) -> Pair:
+    is_point = ranges.is_point
+    true = _mask(pc.is_in(ranges.low, pa.array(members, pa.array(ranges.low).type)))
+    false = ~(true & is_point)
+    wide = np.flatnonzero(~is_point)
+    lows, highs = (pa.array(one).take(pa.array(wide)).to_numpy(zero_copy_only=False) for one in (ranges.low, ranges.high))
+    found, near = _nearest(np.sort(np.array(members, object)), lows)
+    found[found] = np.sort(np.array(members, object))[near] <= highs[found]
+    true[wide] = found
+    return true, false
+
+
+def _nearest(members: npt.NDArray[Any], lows: npt.NDArray[Any]) -> tuple[Mask, npt.NDArray[np.intp]]:
+    """Tell of which ranges some member is not below the start; and where, of those, the first of them is."""
+    first = np.searchsorted(members, lows)
+    found = first < len(members)
+    return found, first[found]
 
 
 def _prefix(node: Call, ranges: Ranges) -> Answer:
@@ -159,6 +174,15 @@ def _prefix(node: Call, ranges: Ranges) -> Answer:
         true |= _mask(pc.and_(pc.less_equal(start, one), pc.greater_equal(ranges.high, one)))
         false &= ~_mask(pc.and_(pc.equal(start, one), pc.equal(last, one)))
     return _together(ranges, (true, false), null=_missing_text(node))
+
+
+def _suffix(node: Call, ranges: Ranges) -> Answer:
+    pattern = node.args[1].value if isinstance(node.args[1], Literal) else ()
+    found = np.zeros(len(ranges.owner), np.bool_)
+    for one in pattern if isinstance(pattern, tuple) else (str(pattern),):
+        found |= _mask(pc.ends_with(ranges.low, one))
+    is_point = ranges.is_point
+    return _together(ranges, (found | ~is_point, ~found | ~is_point), null=_missing_text(node))
 
 
 def _start(values: pa.Array, n_characters: int) -> pa.Array:

@@ -99,8 +99,8 @@ def read_table(
         ``[("quality", "==", "good"), ("rate", ">", 5)]``, a list of such lists (any of them), or text as for
         ``DataFrame.query``. Applied row by row.
     index : str, optional
-        pandas only: the column that labels the rows, of the table or of `session_columns`. By default the row's number
-        in its table.
+        pandas only: the column that labels the rows. One of `session_columns`, or a name such as ``session_id`` that no
+        table has, is that of the session. By default the row's number in its table.
     storage_options : mapping, optional
         Credentials and endpoints, by the names of s3fs or obstore.
     schema_overrides : mapping of str to type, optional
@@ -163,6 +163,7 @@ def read_table(
             resolve=resolve,
             kept=kept,
             session_columns=session_columns,
+            label=named,
         )
         predicate = scan.predicate(filters)
         shown = _shown(scan.fields, wanted, include_path_columns=include_path_columns)

@@ -159,6 +159,9 @@ def _fields(holders: Sequence[tuple[Found, Table]], wish: Wish) -> tuple[Field, 
             found.setdefault(name, []).append((f"{table.path} of {one.name}", column.field))
     names = _in_order([table for _, table in holders]) if wish.columns is None else (*wish.columns, *wish.extra)
     known = {field.name: field for field in (*path_fields(), *wish.session_fields)}
+    # Those of the session that only a filter needs stand where all of them do, at the end.
+    needed_only = {field.name for field in wish.session_fields} - {*(wish.columns or ())}
+    names = tuple(name for name in names if name not in needed_only)
     overrides = wish.overrides or {}
     _check_names([*names, *wish.extra, *overrides], found, holders, wish)
     for name in () if isinstance(wish.resolve, bool) else wish.resolve:

@@ -54,7 +54,7 @@ class ReadPlan:
         lines += [f"  left out    {number} by {condition}" for condition, number in self.pruned]
         if self.predicate_columns:
             lines.append(f"  read first  {_listed(self.predicate_columns)}")
-        if self.heavy and self.predicate is not None:
+        if self.heavy and self.predicate_columns:
             lines.append(f"  survivors   {_listed(self.heavy)} only for rows that pass the filter")
         lines += [f"  not pushed  {text}" for text in self.residual]
         if self.limit is not None:

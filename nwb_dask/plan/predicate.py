@@ -215,6 +215,9 @@ def _plain(value: object) -> object:
         return str(value)
     if isinstance(value, np.bytes_):
         return bytes(value)
+    if isinstance(value, dt.datetime) and getattr(value, "nanosecond", None) == 0:
+        # pandas.Timestamp without nanoseconds, of which datetime has none. NaT has NaN of them.
+        return dt.datetime.combine(value.date(), value.timetz())
     # Subclasses of Python's types may carry more than their value, so they are not constants here.
     if type(value) in _SCALARS or isinstance(value, _NUMPY_SCALARS):
         return value

@@ -11,6 +11,7 @@ from typing import Literal
 from nwb_dask.backends import File
 from nwb_dask.errors import PathNotFoundError
 from nwb_dask.model import PATH_COLUMNS, TABLE_INDEX, Table, parse_type
+from nwb_dask.model.metadata import STANDARD, column_names
 from nwb_dask.plan.assemble import Found, Wish, assemble_scan
 from nwb_dask.plan.scan import Scan
 from nwb_dask.plan.split import parse_bytes
@@ -21,6 +22,8 @@ from nwb_dask.read.records import Record, read_record
 from nwb_dask.read.session_columns import SessionNames, checked_session_columns, described
 from nwb_dask.read.visit import visit_files
 from nwb_dask.storage import Access, Named, expand_sources, make_access
+
+_STANDARD_NAMES = frozenset(column_names(STANDARD).values())
 
 _N_SUGGESTING = 8
 """Files whose trees are read to say which tables exist, when none has the one asked for."""
@@ -55,13 +58,14 @@ def scan_sources(
     resolve: Sequence[str] | bool = (),
     kept: KeptValues | None = None,
     session_columns: SessionNames = (),
-    sorted_by: str | None = None,
+    label: str | None = None,
+    is_sorted: bool = False,
 ) -> Scan:
     """Return the plan of reading `table` from every file of `source`; reads metadata only.
 
     Parameters are those of `nwb_dask.dataframe.read_nwb`; `extra` names columns that a filter needs and
-    the result does not show, `kept` takes small columns on the way, and `sorted_by` is a session column in whose
-    order files are read.
+    the result does not show, `kept` takes small columns on the way, `label` is the column that labels the rows,
+    and with `is_sorted` files are read in its order.
 
     Raises
     ------
@@ -85,18 +89,21 @@ def scan_sources(
     session = checked_session_columns(session_columns)
     names = None if wanted is None else frozenset((*wanted, *extra)) - frozenset(PATH_COLUMNS) - session.keys()
     chosen = resolve if isinstance(resolve, bool) else checked_names("resolve", resolve)
-    request = _Request(tables, names, chosen, kept, with_record=bool(session.keys()))
+    is_unclear = label in _STANDARD_NAMES and label not in session
+    request = _Request(tables, names, chosen, kept, with_record=bool(session) or is_unclear)
     visited, skipped = visit_files(
         expand_sources(source, access), access, partial(_describe, request), skip_corrupt=errors == "skip"
     )
     found = [one for _, (one, _) in visited]
-    label = tables[0] if len(tables) == 1 else ", ".join(tables)
+    title = tables[0] if len(tables) == 1 else ", ".join(tables)
     lacking = [one for one in found if not one.tables]
     if lacking and (missing_table == "raise" or len(lacking) == len(found)):
-        raise _no_table(label, lacking, found, access)
+        raise _no_table(title, lacking, found, access)
+    if label is not None and is_unclear and not any(label in table.names for one in found for table in one.tables):
+        session[label] = label
     records = [(one.name, record) for _, (one, record) in visited if one.tables]
     wish = Wish(
-        label,
+        title,
         wanted,
         extra,
         overrides,
@@ -105,8 +112,8 @@ def scan_sources(
         None if blocksize is None else parse_bytes(blocksize),
         None if aggregate_files is None else parse_bytes(aggregate_files),
         chosen,
-        described(records, session, label) if session else None,
-        sorted_by,
+        described(records, session, title) if session else None,
+        label if is_sorted else None,
     )
     return assemble_scan([one for one in found if one.tables], wish, skipped=skipped, access=access)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -43,3 +44,20 @@ def test_sizes_are_read_as_dask_writes_them(text: str | float, size: int) -> Non
 def test_what_is_no_size_is_refused(text: str | int) -> None:
     with pytest.raises(ValueError, match="size"):
         parse_bytes(text)
+
+
+@given(st.integers(2, 500), st.integers(1, 40), st.integers(1, 60), st.integers(1, 3))
+def test_splits_fall_on_borders_of_chunks_that_fit_into_a_block(
+    n_rows: int, chunk_rows: int, n_chunks: int, row_bytes: int
+) -> None:
+    piece = replace(PIECE, stop=n_rows)
+    block = chunk_rows * n_chunks * row_bytes
+    parts = split_piece(piece, n_rows * row_bytes, block_bytes=block, chunk_rows=chunk_rows)
+    assert all(part.start % chunk_rows == 0 for part in parts)
+    assert all((part.stop - part.start) * row_bytes <= block for part in parts)
+    assert [row for part in parts for row in range(part.start, part.stop)] == list(range(n_rows))
+
+
+def test_a_chunk_larger_than_a_block_is_split_all_the_same() -> None:
+    parts = split_piece(PIECE, 1000, block_bytes=300, chunk_rows=8)
+    assert [(part.start, part.stop) for part in parts] == [(0, 3), (3, 6), (6, 9), (9, 10)]

@@ -26,7 +26,7 @@ class _Accessor:
 
     @property
     def partitions(self) -> pd.DataFrame:
-        """The runs of rows that will be read, in order: partition, file, table, start, stop."""
+        """The runs of rows that will be read, in order: partition, file, table, start, stop, and session columns."""
         return partition_table(self._frame.expr)
 
     def report(self) -> pd.DataFrame:

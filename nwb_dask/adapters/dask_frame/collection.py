@@ -54,8 +54,9 @@ def read_nwb(
         Rows to keep: ``[("quality", "==", "good"), ("rate", ">", 5)]``, a list of such lists (any of them), or text as
         for ``DataFrame.query``. The same as filtering the result, which is pushed down as well.
     index : str, optional
-        The column that labels the rows; it may be one of `session_columns`. By default labels are row numbers, which
-        start again in each table and stay with the rows that a filter keeps. Divisions are known if the label is a
+        The column that labels the rows; one of `session_columns`, or a name such as ``session_id`` that no table has,
+        is that of the session. By default labels are row numbers, which start again in each table and stay with the
+        rows that a filter keeps. Divisions are known if the label is a
         session column (or ``_nwb_path``) of text or integers that increases from each partition to the next.
     storage_options : mapping, optional
         Credentials and endpoints by the names of s3fs or obstore. Secrets do not travel in graphs: they are sent to
@@ -137,7 +138,8 @@ def read_nwb(
         include_path_columns=include_path_columns,
         resolve=resolve,
         session_columns=session_columns,
-        sorted_by=label if divisions else None,
+        label=label,
+        is_sorted=divisions,
     )
     shown = _shown(scan, wanted, label, include_path_columns=include_path_columns)
     share_access(scan.access)

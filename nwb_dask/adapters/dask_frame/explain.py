@@ -11,7 +11,9 @@ from nwb_dask.adapters.dask_frame import _compat as dx
 from nwb_dask.adapters.dask_frame.expr import ReadNWB
 from nwb_dask.errors import PathNotFoundError
 from nwb_dask.plan.explanation import Explanation, ReadPlan
-from nwb_dask.plan.predicate import describe
+from nwb_dask.plan.predicate import all_of, describe
+
+_OF_PIECES = ("partition", "file", "table", "start", "stop")
 
 
 def explain_reads(expr: dx.Expr) -> Explanation:
@@ -41,16 +43,19 @@ def reads_of(expr: dx.Expr) -> tuple[ReadNWB, ...]:
 
 
 def partition_table(expr: dx.Expr) -> pd.DataFrame:
-    """Return the pieces that `expr` reads once optimized, in order: partition, file, table, start, stop."""
+    """Return the pieces that `expr` reads once optimized, in order, with the values of session columns."""
     rows: list[dict[str, Any]] = []
-    for read in _reads(expr.optimize(fuse=False)):
+    reads = _reads(expr.optimize(fuse=False))
+    names = [field.name for read in reads for field in read.operand("scan").fields if field.is_constant]
+    for read in reads:
         for number, index in enumerate(_live(read)):
             pieces = read.operand("scan").partition(int(index), fields=()).pieces
             rows += [
-                {"partition": number, "file": one.name, "table": one.table, "start": one.start, "stop": one.stop}
+                dict(one.constants)
+                | {"partition": number, "file": one.name, "table": one.table, "start": one.start, "stop": one.stop}
                 for one in pieces
             ]
-    return pd.DataFrame(rows, columns=["partition", "file", "table", "start", "stop"])
+    return pd.DataFrame(rows, columns=list(dict.fromkeys((*_OF_PIECES, *names))))
 
 
 def _reads(expr: dx.Expr) -> tuple[ReadNWB, ...]:
@@ -69,6 +74,7 @@ def _plan(read: ReadNWB, totals: dict[str, tuple[int, int]], filters: list[dx.Ex
     n_files = len(set(scan.names()))
     n_files_total, n_partitions_total = totals.get(scan.table, (n_files, read.npartitions))
     columns = {field.name: field for field in (*spec.predicate_fields, *spec.columns)}
+    filtered = all_of(part for part in (read.operand("decided"), spec.predicate) if part is not None)
     above = [node for node in filters if any(one is read for one in node.walk())]
     return ReadPlan(
         table=scan.table,
@@ -78,7 +84,7 @@ def _plan(read: ReadNWB, totals: dict[str, tuple[int, int]], filters: list[dx.Ex
         n_partitions_total=n_partitions_total,
         columns=tuple(field.name for field in spec.columns),
         heavy=tuple(field.name for field in spec.columns if field.heavy),
-        predicate=None if spec.predicate is None else describe(spec.predicate),
+        predicate=None if filtered is None else describe(filtered),
         predicate_columns=tuple(field.name for field in spec.predicate_fields),
         residual=tuple(_condition(node) for node in above),
         limit=spec.limit,

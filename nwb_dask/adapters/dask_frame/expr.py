@@ -42,15 +42,17 @@ class ReadNWB(Source):
     """Rows of one table in many files; each partition is one task.
 
     Operands: the `Scan`; the names of the columns, in order; the column that labels the rows, None for row numbers;
-    the predicate that the reader applies; the most rows that each partition gives; whether to give the only column as a
+    the predicate that the reader applies; the most rows that each partition gives; what else all rows are known to
+    satisfy, since the scan was narrowed to it; whether to give the only column as a
     Series; which partitions of the scan, None for all.
     """
 
     _parameters: ClassVar[list[str]] = [
-        "scan", "columns", "index_column", "predicate", "limit", "_series", "_partitions",
+        "scan", "columns", "index_column", "predicate", "limit", "decided", "_series", "_partitions",
     ]  # fmt: skip
     _defaults: ClassVar[dict[str, Any]] = {
-        "index_column": None, "predicate": None, "limit": None, "_series": False, "_partitions": None,
+        "index_column": None, "predicate": None, "limit": None, "decided": None, "_series": False,
+        "_partitions": None,
     }  # fmt: skip
     _pickle_functools_cache = False
     _determ_token: str | None
@@ -243,8 +245,12 @@ class ReadNWB(Source):
             needed = max(least - int(alive.sum()), 0)
             alive[np.flatnonzero(~alive)[:needed]] = True
             read = read.with_operands(scan=read.operand("scan").take(chosen[alive]), _partitions=None)
-        undecided = [part for part in conjuncts(together) if not read.operand("scan").must_match(part)]
-        return read.with_operands(predicate=all_of(undecided))
+        known = {part: bool(read.operand("scan").must_match(part)) for part in conjuncts(together)}
+        decided = [self.operand("decided")] if self.operand("decided") else []
+        return read.with_operands(
+            predicate=all_of(part for part, is_known in known.items() if not is_known),
+            decided=all_of((*decided, *(part for part, is_known in known.items() if is_known))),
+        )
 
     def takes_filter(self, gate: dx.Expr, dependents: Dependents) -> bool:
         """Whether something of the filter `gate` can be pushed."""

@@ -182,13 +182,21 @@ def _constant(body: Mapping[str, Any], expr: pl.Expr) -> object:
         return values.item()
     if type_ in _NUMBERS:
         return values.to_numpy()[0]
+    if _has_moments(values.dtype):
+        return values.item()
     if type_ in {"List", "Series"}:
         # SQL writes the members as a series of one list.
         is_list = type_ == "List" or (values.dtype == pl.List and len(values) == 1)
         members = values.explode() if is_list else values
-        if members.dtype.is_numeric() or members.dtype in {pl.String, pl.Boolean, pl.Null}:
+        is_plain = members.dtype.is_numeric() or members.dtype in {pl.String, pl.Boolean, pl.Null}
+        if is_plain or _has_moments(members.dtype):
             return tuple(members.to_list())
     raise _UntranslatableError
+
+
+def _has_moments(dtype: pl.DataType) -> bool:
+    """Whether values are points in time that `datetime` holds: with an offset, and no nanoseconds."""
+    return isinstance(dtype, pl.Datetime) and dtype.time_zone is not None and dtype.time_unit != "ns"
 
 
 def _function(function: object, trees: list[Any], expr: pl.Expr) -> Node:

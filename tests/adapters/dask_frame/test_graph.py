@@ -89,6 +89,17 @@ from tests.adapters.dask_frame.memory import Memory, make_scan
 d = frame_of_scan(make_scan(Memory(), [3, 2, 4]))
 kept = d[d.quality.isin({"good", "mua", "a", "b", "c"}) & (d.rate > 0.1)].spike_times
 print(kept.optimize()._name, d.query("name in ['a', 'b']").optimize()._name)
+
+from dataclasses import replace
+from datetime import UTC, datetime
+import pyarrow as pa
+from nwb_dask.model.field import Field
+scan = make_scan(Memory(), [3, 2, 4])
+days = pa.array([datetime(2024, 1, 1, tzinfo=UTC), None, datetime(2024, 1, 3, tzinfo=UTC)], pa.timestamp("us", "UTC"))
+constants = pa.table({"day": days, "who": pa.array([["a"], None, []], pa.large_list(pa.string()))})
+fields = tuple(Field(one.name, one.type, nullable=True, is_constant=True) for one in constants.schema)
+d = frame_of_scan(replace(scan, fields=(*scan.fields, *fields), constants=constants))
+print(d._name, d[d.day > datetime(2024, 1, 2, tzinfo=UTC)].optimize()._name)
 """
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from nwb_dask.model.field import NWB_PATH, TABLE_INDEX, TABLE_PATH, Field, path_
 from nwb_dask.plan.partition import Partition, Piece
 from nwb_dask.plan.scan import Scan, pieces_table
 from nwb_dask.read import MaskFunction
+from tests.plan.known_pieces import statistics_of
 
 TABLE = "/units"
 FIELDS = (
@@ -121,6 +122,27 @@ def make_scan(memory: Memory, lengths: list[int], *, pack: int = 1, seed: int = 
     bounds = np.array([*range(0, len(lengths), pack), len(lengths)], np.int64)
     sizes = tuple((f.name, 1_000_000 if f.heavy else 1_000) for f in FIELDS)
     return Scan(TABLE, ALL_FIELDS, pieces_table(pieces), bounds, sizes)
+
+
+def in_known_ranges(memory: Memory, scan: Scan, n_rows: int) -> Scan:
+    """Return the scan with its tables in ranges of at most `n_rows` rows, and the statistics of each range."""
+    pieces, bounds = [], [0]
+    for number in range(scan.n_partitions):
+        for whole in scan.partition(number, fields=()).pieces:
+            starts = range(whole.start, max(whole.stop, whole.start + 1), n_rows)
+            pieces += [replace(whole, start=start, stop=min(start + n_rows, whole.stop)) for start in starts]
+        bounds.append(len(pieces))
+    lengths = [piece.stop - piece.start for piece in pieces]
+    rows = pa.concat_tables(
+        [memory.tables[p.url].slice(p.start, p.stop - p.start) for p in pieces]
+    ).unify_dictionaries()
+    ends = np.concatenate(([0], np.cumsum(lengths)))
+    statistics = {
+        one.name: statistics_of(rows.column(one.name).combine_chunks(), ends) for one in FIELDS if not one.heavy
+    }
+    typed = dict(zip(scan.names(), scan.pieces.column("typed").to_pylist(), strict=True))
+    table = pieces_table((piece, typed[piece.name]) for piece in pieces)
+    return replace(scan, pieces=table, bounds=np.array(bounds, np.int64), statistics=statistics)
 
 
 def whole_frame(memory: Memory, scan: Scan) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, given, reject, settings
 
 from nwb_dask.adapters.dask_frame import frame_of_scan
 from nwb_dask.adapters.dask_frame.expr import ReadNWB
-from tests.adapters.dask_frame.memory import Memory, make_scan, whole_frame
+from tests.adapters.dask_frame.memory import Memory, in_known_ranges, make_scan, whole_frame
 from tests.adapters.dask_frame.predicates import Predicate, anything, pushable
 
 LENGTHS = [5, 0, 9, 4, 1, 8]
@@ -177,16 +177,16 @@ def check_equal(result: Any, expected: Any, *, ordered: bool = True) -> None:
 
 
 class Case:
-    """One data set, both ways."""
+    """One data set, both ways; `n_known_rows` rows at a time have statistics."""
 
-    def __init__(self, pack: int) -> None:
+    def __init__(self, pack: int, n_known_rows: int | None = None) -> None:
         self.memory = Memory()
         scan = make_scan(self.memory, LENGTHS, pack=pack)
-        self.dask = frame_of_scan(scan)
         self.pandas = whole_frame(self.memory, scan)
+        self.dask = frame_of_scan(scan if n_known_rows is None else in_known_ranges(self.memory, scan, n_known_rows))
 
 
-CASES = {1: Case(1), 2: Case(2)}
+CASES = {1: Case(1), 2: Case(2, n_known_rows=2)}
 
 fuzz = settings(
     max_examples=3,

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Make an authority and a certificate each for the scheduler, the workers and the client, with openssl.
+# Make an authority and a certificate each for the scheduler, the workers and the client, with openssl,
+# and the configuration of dask that names them.
 #
 #     bash deploy/tls/certificates.sh FOLDER [DAYS]
 set -euo pipefail
@@ -23,5 +24,17 @@ for role in scheduler worker client; do
     openssl x509 -req -in "$role.csr" -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days "$days" \
         -extfile role.cnf -out "$role.pem" 2>> openssl.log
 done
+cat > tls.yaml << END
+# For every process of the cluster: DASK_CONFIG names this file. A process reads the certificate of its role only.
+distributed:
+  comm:
+    default-scheme: tls
+    require-encryption: true
+    tls:
+      ca-file: $PWD/ca.pem
+      scheduler: {cert: $PWD/scheduler.pem, key: $PWD/scheduler-key.pem}
+      worker: {cert: $PWD/worker.pem, key: $PWD/worker-key.pem}
+      client: {cert: $PWD/client.pem, key: $PWD/client-key.pem}
+END
 rm -f -- *.csr *.cnf ca.srl openssl.log
 echo "certificates for $days days are in $folder; keep ca-key.pem where no cluster is"

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-from distributed.comm import registry
 
 from nwb_dask import preload
 from tests.deploy.clusters import DEPLOY, load
@@ -149,11 +148,3 @@ def test_cloud_clusters_load_the_preload_and_hold_no_keys() -> None:
     assert fargate["worker_extra_args"][:2] == fargate["scheduler_extra_args"] == ["--preload", preload.__name__]
     for environment in (coiled["environ"], fargate["environment"]):
         assert not [name for name in environment if re.search("KEY|SECRET|TOKEN", name)]
-
-
-def test_tls_configuration_asks_for_certificates_of_each_role() -> None:
-    (found,) = documents(DEPLOY / "tls" / "tls.yaml")
-    comm = found["distributed"]["comm"]
-    assert comm["require-encryption"] is True
-    assert comm["default-scheme"] in registry.backends
-    assert set(comm["tls"]) == {"ca-file", "scheduler", "worker", "client"}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import moto.server as moto_server
 import pytest
-from distributed import Client
+import s3fs
+from distributed import Client, LocalCluster
 
 from tests.deploy.clusters import SMOKE, command_line_cluster, digest, load, smoke
 
@@ -64,3 +67,33 @@ def test_cluster_by_command_line_gives_the_digest(
     by_command_line: subprocess.CompletedProcess[str], script: ModuleType, tmp_path: Path
 ) -> None:
     assert digest(by_command_line) == expected_digest(script, tmp_path)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """A bucket whose credentials are in the environment, as those of the workers of a recipe."""
+    server = moto_server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    secrets = {"AWS_ACCESS_KEY_ID": "AKIAXYZZY", "AWS_SECRET_ACCESS_KEY": "sesame-open", "AWS_REGION": "us-east-1"}
+    for name, value in {**secrets, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    s3fs.S3FileSystem().mkdir("lab")
+    yield "s3://lab/run"
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of moto and of aiobotocore's sessions, which are not what is asked
+def test_workers_read_from_a_bucket_and_write_parquet_to_it(
+    bucket: str, script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0")
+    with cluster, Client(cluster) as client:
+        script.check(client, folder=bucket, source=[], n_workers=2, seconds=60)
+    assert f"digest: {expected_digest(script, tmp_path)}\n" in capsys.readouterr().out
+    assert s3fs.S3FileSystem(use_listings_cache=False).find("lab") == []

@@ -20,7 +20,7 @@ def make_certificates(folder: Path) -> dict[str, str]:
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed")
     subprocess.run(["bash", str(DEPLOY / "tls" / "certificates.sh"), str(folder)], check=True, capture_output=True)
-    return {"TLS_FOLDER": str(folder), "DASK_CONFIG": str(DEPLOY / "tls" / "tls.yaml")}
+    return {"DASK_CONFIG": str(folder / "tls.yaml")}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_who_has_one_of_another_authority_is_refused(
 
 
 def test_keys_are_for_the_owner_alone(holder: dict[str, str]) -> None:
-    files = sorted(Path(holder["TLS_FOLDER"]).iterdir())
+    files = sorted(Path(holder["DASK_CONFIG"]).parent.iterdir())
     assert [one.name for one in files if one.name.endswith("-key.pem")] == [
         "ca-key.pem",
         "client-key.pem",
@@ -66,4 +66,4 @@ def test_keys_are_for_the_owner_alone(holder: dict[str, str]) -> None:
         "worker-key.pem",
     ]
     assert not [one.name for one in files if one.stat().st_mode & 0o077]
-    assert not [one.name for one in files if one.suffix != ".pem"]
+    assert [one.name for one in files if one.suffix != ".pem"] == ["tls.yaml"]

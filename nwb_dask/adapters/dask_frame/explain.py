@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -42,15 +43,24 @@ def reads_of(expr: dx.Expr) -> tuple[ReadNWB, ...]:
 
 def partition_table(expr: dx.Expr) -> pd.DataFrame:
     """Return the pieces that `expr` reads once optimized, in order: partition, file, table, start, stop."""
-    rows: list[dict[str, Any]] = []
-    for read in _reads(expr.optimize(fuse=False)):
-        for number, index in enumerate(_live(read)):
-            pieces = read.operand("scan").partition(int(index), fields=()).pieces
-            rows += [
-                {"partition": number, "file": one.name, "table": one.table, "start": one.start, "stop": one.stop}
-                for one in pieces
-            ]
+    rows = [{"partition": part["partition"], **piece} for part, piece in _pieces(expr)]
     return pd.DataFrame(rows, columns=["partition", "file", "table", "start", "stop"])
+
+
+def task_table(expr: dx.Expr) -> pd.DataFrame:
+    """Return the same with the key of the task in place of the number: key, file, table, start, stop."""
+    rows = [{"key": part["key"], **piece} for part, piece in _pieces(expr)]
+    return pd.DataFrame(rows, columns=["key", "file", "table", "start", "stop"])
+
+
+def _pieces(expr: dx.Expr) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield what a piece is part of, number and key, and what it is, once `expr` is optimized."""
+    for read in _reads(expr.optimize(fuse=False)):
+        places = {index: place for place, index in enumerate(dx.partitions_of(read))}
+        for number, index in enumerate(_live(read).tolist()):
+            part = {"partition": number, "key": str((dx.name_of(read), places[index]))}
+            for one in read.operand("scan").partition(index, fields=()).pieces:
+                yield part, {"file": one.name, "table": one.table, "start": one.start, "stop": one.stop}
 
 
 def _reads(expr: dx.Expr) -> tuple[ReadNWB, ...]:

@@ -9,6 +9,8 @@ name                    environment                 what it decides
 ``engine``              NWB_DASK_ENGINE             which library fetches the bytes of remote files
 ``deadline``            NWB_DASK_DEADLINE           seconds that one request may take, its retries included
 ``requests_per_host``   NWB_DASK_REQUESTS_PER_HOST  requests to one server that are under way at once
+``decode_threads``      NWB_DASK_DECODE_THREADS     threads of this process that decode chunks; by default one for each
+                                                    processor, at most 8
 ``dandi_api``           NWB_DASK_DANDI_API          where the API of the archive behind ``dandi://`` is; for one
                                                     that is hosted by yourself
 ``remap``               NWB_DASK_REMAP              what stands for URLs that documents of references (LINDI)
@@ -74,6 +76,8 @@ class Options:
     deadline: float = 300.0
     """Seconds."""
     requests_per_host: int = 64
+    decode_threads: int | None = None
+    """1 for the thread that reads; None for one for each processor, at most 8."""
     dandi_api: str | None = None
     """``https://api.example.org/api``; None for the archive that the URL names."""
     remap: str | Mapping[str, str] | None = field(default=None, repr=False)
@@ -100,6 +104,8 @@ class Options:
         _check_choice("cache", self.cache, ("on", "off"))
         _check_seconds("deadline", self.deadline)
         _check_count("requests_per_host", self.requests_per_host, least=1)
+        if self.decode_threads is not None:
+            _check_count("decode_threads", self.decode_threads, least=1)
         _check_count("cache_bytes", self.cache_bytes, least=0)
         _check_folder("cache_dir", self.cache_dir)
         _check_choice("chunk_cache", self.chunk_cache, ("on", "off"))
@@ -201,6 +207,7 @@ _SWITCH = {**dict.fromkeys(("0", "false", "no"), "off"), **dict.fromkeys(("1", "
 _PARSERS: Mapping[str, Callable[[str], object]] = {
     "deadline": float,
     "requests_per_host": int,
+    "decode_threads": int,
     "cache": lambda text: _SWITCH.get(text.lower(), text.lower()),
     "cache_bytes": int,
     "allow_external": lambda text: tuple(one for one in text.split(os.pathsep) if one),

@@ -14,6 +14,7 @@ threads    the threads that decode chunks
 
 from __future__ import annotations
 
+from nwb_dask.backends.handles import close_idle_files
 from nwb_dask.backends.hdf5.file import Hdf5File
 from nwb_dask.backends.hdf5.libraries import filter_libraries
 from nwb_dask.backends.hdf5.reaching import ReachingFile
@@ -22,4 +23,14 @@ from nwb_dask.backends.known import Known
 from nwb_dask.backends.opening import open_file
 from nwb_dask.backends.protocol import ByteSource, File
 
-__all__ = ["NAMED_TYPE", "ByteSource", "File", "Hdf5File", "Known", "ReachingFile", "filter_libraries", "open_file"]
+__all__ = [
+    "NAMED_TYPE",
+    "ByteSource",
+    "File",
+    "Hdf5File",
+    "Known",
+    "ReachingFile",
+    "close_idle_files",
+    "filter_libraries",
+    "open_file",
+]

@@ -106,7 +106,7 @@ class _Handles:
         with phil:
             handle = self._open.get(key)
             if handle is None:
-                self._close_idle(url=source.url)
+                self._close_older(url=source.url)
                 handle = self._open[key] = self._newest[source.url] = Handle(key, store)
             elif not handle.local:
                 handle.lent.stores.append(store)
@@ -131,6 +131,11 @@ class _Handles:
             for handle in list(self._open.values()):
                 self._close(handle)
 
+    def close_idle(self) -> None:
+        with phil:
+            for handle in [handle for handle in self._open.values() if not handle.users]:
+                self._close(handle)
+
     def forget_all(self) -> None:
         """Leave the files to the process that opened them.
 
@@ -146,7 +151,7 @@ class _Handles:
         for handle in idle[: max(len(idle) - MAX_REMOTE, 0)]:
             self._close(handle)
 
-    def _close_idle(self, *, url: Url) -> None:
+    def _close_older(self, *, url: Url) -> None:
         """Close another version of the same file: libhdf5 would share its metadata with the one to be opened."""
         handle = self._newest.get(url)
         if handle is not None and not handle.users:
@@ -233,3 +238,8 @@ def acquire(store: ByteSource) -> Handle:
 def release(handle: Handle, store: ByteSource) -> None:
     """Give a handle back. A local file closes with its last user, so that it may be opened for writing."""
     _handles.release(handle, store)
+
+
+def close_idle_files() -> None:
+    """Close the files that nobody uses, which stay open for what libhdf5 has learned of them."""
+    _handles.close_idle()

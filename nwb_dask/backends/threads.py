@@ -7,16 +7,22 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 
+from nwb_dask.options import current_options, is_default
+
 _MAX_THREADS = 8
 
 
-@cache
 def decoding_threads() -> ThreadPoolExecutor | None:
-    """Return threads for decoding, one for each processor; None if there is only one."""
-    n_processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if n_processors == 1:
-        return None
-    return ThreadPoolExecutor(min(n_processors, _MAX_THREADS), thread_name_prefix="nwb_dask-decode")
+    """Return threads for decoding, as many as the options say; None for the thread that asks."""
+    return _threads(None if is_default("decode_threads") else current_options().decode_threads)
+
+
+@cache
+def _threads(wanted: int | None) -> ThreadPoolExecutor | None:
+    if wanted is None:
+        n_processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        wanted = min(n_processors, _MAX_THREADS)
+    return None if wanted == 1 else ThreadPoolExecutor(wanted, thread_name_prefix="nwb_dask-decode")
 
 
 def wait_for(running: Sequence[Future[None]]) -> None:
@@ -30,4 +36,4 @@ def wait_for(running: Sequence[Future[None]]) -> None:
         raise
 
 
-os.register_at_fork(after_in_child=decoding_threads.cache_clear)
+os.register_at_fork(after_in_child=_threads.cache_clear)

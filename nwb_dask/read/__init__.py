@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nwb_dask.read.batches import read_batches
 from nwb_dask.read.kept import KeptValues
+from nwb_dask.read.open_files import close_idle_files
 from nwb_dask.read.scan import check_choice, checked_label, checked_names, scan_sources
 from nwb_dask.read.session_columns import SessionNames
 from nwb_dask.read.slab import StoredStamps, read_slab
@@ -19,6 +20,7 @@ __all__ = [
     "check_choice",
     "checked_label",
     "checked_names",
+    "close_idle_files",
     "read_batches",
     "read_partition",
     "read_scan",

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from threading import Lock
 from typing import NamedTuple
 
+from nwb_dask.backends import close_idle_files as close_idle_handles
 from nwb_dask.backends import open_file
 from nwb_dask.catalog import index_cache
 from nwb_dask.errors import SourceChangedError
@@ -199,3 +200,9 @@ open_files = OpenFiles()
 """Those of this process."""
 atexit.register(open_files.close_all)
 os.register_at_fork(after_in_child=open_files.forget_all)
+
+
+def close_idle_files() -> None:
+    """Close the files of this process that nobody uses, those that libhdf5 has open included."""
+    open_files.close_all()
+    close_idle_handles()

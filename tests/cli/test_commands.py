@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import dask
 import h5py
 import numpy as np
 import polars as pl
 import pytest
+from distributed import Client
 
 import nwb_dask
 from nwb_dask.options import options
@@ -275,6 +277,25 @@ def test_doctor_reports_libraries_options_and_a_source(
     assert checks["reach"][1].startswith(f"{sessions[0].stat().st_size:,} bytes")
     assert "hush" not in result.stdout + result.stderr
     assert "http-typo" not in result.stdout + result.stderr
+
+
+def test_doctor_compares_the_versions_of_a_cluster(run: Run, client: Client) -> None:
+    address = client.scheduler_info()["address"]
+    result = run("doctor", "--scheduler", address, "--format", "json")
+    assert result.exit_code == 0, result.stderr
+    found = {one["check"]: (one["state"], one["detail"]) for one in json.loads(result.stdout)}
+    assert found["scheduler"][0] == "ok"
+    assert f"dask {dask.__version__}" in found["scheduler"][1]
+    assert [state for name, (state, _) in found.items() if name.startswith("tcp://")] == ["ok", "ok"]
+
+
+def test_doctor_says_which_cluster_cannot_be_reached(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nwb_dask.cli.cluster._SECONDS", 0.2)
+    result = run("doctor", "--scheduler", "tcp://127.0.0.1:9", "--format", "json")
+    assert result.exit_code == 3
+    last = json.loads(result.stdout)[-1]
+    assert (last["check"], last["state"]) == ("scheduler", "fail")
+    assert "tcp://127.0.0.1:9" in last["detail"]
 
 
 def test_doctor_fails_for_a_source_that_cannot_be_reached(run: Run, tmp_path: Path) -> None:

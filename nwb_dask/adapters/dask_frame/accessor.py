@@ -7,7 +7,7 @@ import pandas as pd
 from dask.dataframe.extensions import register_dataframe_accessor, register_series_accessor
 
 from nwb_dask.adapters.dask_frame import _compat as dx
-from nwb_dask.adapters.dask_frame.explain import explain_reads, partition_table, reads_of
+from nwb_dask.adapters.dask_frame.explain import explain_reads, partition_table, reads_of, task_table
 from nwb_dask.plan.explanation import Explanation
 
 
@@ -28,6 +28,14 @@ class _Accessor:
     def partitions(self) -> pd.DataFrame:
         """The runs of rows that will be read, in order: partition, file, table, start, stop, and session columns."""
         return partition_table(self._frame.expr)
+
+    def tasks(self) -> pd.DataFrame:
+        """Return which task reads what, in order: key, file, table, start, stop.
+
+        Keys are those of dashboards, logs and errors of a cluster, for ``df.compute()``, and for ``df.persist()``.
+        Their prefix, ``read-nwb-units``, is the table alone, so that a dashboard shows one bar for it.
+        """
+        return task_table(self._frame.expr)
 
     def report(self) -> pd.DataFrame:
         """Return the files that ``errors="skip"`` left out, with the reason of each: columns file, reason."""

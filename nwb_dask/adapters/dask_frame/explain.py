@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from nwb_dask.errors import PathNotFoundError
 from nwb_dask.plan.explanation import Explanation, ReadPlan
 from nwb_dask.plan.predicate import all_of, describe
 
-_OF_PIECES = ("partition", "file", "table", "start", "stop")
+_OF_PIECES = ("file", "table", "start", "stop")
 
 
 def explain_reads(expr: dx.Expr) -> Explanation:
@@ -44,18 +45,30 @@ def reads_of(expr: dx.Expr) -> tuple[ReadNWB, ...]:
 
 def partition_table(expr: dx.Expr) -> pd.DataFrame:
     """Return the pieces that `expr` reads once optimized, in order, with the values of session columns."""
-    rows: list[dict[str, Any]] = []
-    reads = _reads(expr.optimize(fuse=False))
-    names = [field.name for read in reads for field in read.operand("scan").fields if field.is_constant]
-    for read in reads:
-        for number, index in enumerate(_live(read)):
-            pieces = read.operand("scan").partition(int(index), fields=()).pieces
-            rows += [
-                dict(one.constants)
-                | {"partition": number, "file": one.name, "table": one.table, "start": one.start, "stop": one.stop}
-                for one in pieces
-            ]
-    return pd.DataFrame(rows, columns=list(dict.fromkeys((*_OF_PIECES, *names))))
+    rows = [{"partition": part["partition"], **piece} for part, piece in _pieces(expr)]
+    return pd.DataFrame(rows, columns=["partition", *_OF_PIECES, *_session_columns(expr)])
+
+
+def task_table(expr: dx.Expr) -> pd.DataFrame:
+    """Return the same with the key of the task in place of the number: key, file, table, start, stop."""
+    rows = [{"key": part["key"], **piece} for part, piece in _pieces(expr)]
+    return pd.DataFrame(rows, columns=["key", *_OF_PIECES])
+
+
+def _pieces(expr: dx.Expr) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Yield what a piece is part of, number and key, and what it is, once `expr` is optimized."""
+    for read in _reads(expr.optimize(fuse=False)):
+        places = {index: place for place, index in enumerate(dx.partitions_of(read))}
+        for number, index in enumerate(_live(read).tolist()):
+            part = {"partition": number, "key": str((dx.name_of(read), places[index]))}
+            for one in read.operand("scan").partition(index, fields=()).pieces:
+                own = {"file": one.name, "table": one.table, "start": one.start, "stop": one.stop}
+                yield part, dict(one.constants) | own
+
+
+def _session_columns(expr: dx.Expr) -> list[str]:
+    fields = [field for read in _reads(expr) for field in read.operand("scan").fields]
+    return list(dict.fromkeys(field.name for field in fields if field.is_constant))
 
 
 def _reads(expr: dx.Expr) -> tuple[ReadNWB, ...]:

@@ -19,6 +19,7 @@ import nwb_dask
 from nwb_dask.backends import filter_libraries
 from nwb_dask.catalog import IndexCache, index_cache
 from nwb_dask.cli.arguments import OutputOptions, SourceOptions
+from nwb_dask.cli.cluster import cluster_checks
 from nwb_dask.cli.failures import ExitCode
 from nwb_dask.cli.output import check_target, table_of, write_rows
 from nwb_dask.errors import NWBDaskError
@@ -43,10 +44,12 @@ _PREFIX = "NWB_DASK_"
 _CLUSTER_VERSION = (3, 12)
 
 
-def answer(*, source: tuple[str, ...], reach: SourceOptions, output: OutputOptions) -> int:
-    """Check versions, options, the cache, and a source."""
+def answer(*, source: tuple[str, ...], scheduler: str | None, reach: SourceOptions, output: OutputOptions) -> int:
+    """Check versions, options, the cache, a source, and a cluster."""
     check_target(output)
     checks = [*_versions(), *_filters(), *_options(), *_cache(), *_source(source, reach)]
+    if scheduler is not None:
+        checks += cluster_checks(scheduler)
     write_rows(table_of(_COLUMNS, checks), output)
     return ExitCode.INPUT if any(state == "fail" for _, state, _ in checks) else ExitCode.OK
 

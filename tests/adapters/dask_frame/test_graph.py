@@ -13,6 +13,8 @@ from typing import Any
 import dask
 import dask.dataframe as dd
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from dask.dataframe.extensions import make_array_nonempty
 from dask.sizeof import sizeof
@@ -144,6 +146,29 @@ def test_dask_knows_sizes_and_samples_of_ragged_columns(memory: Memory) -> None:
     assert isinstance(column.array, NWBArray)
     assert sizeof(column.array) >= column.array.nbytes > 0
     assert len(make_array_nonempty(column.dtype)) == 2
+
+
+def test_size_of_ragged_columns_is_right_within_a_tenth() -> None:
+    for n_rows, length in ((1000, 1), (1000, 50), (20, 5000)):
+        values = [np.arange(length, dtype=float)] * n_rows
+        frame = pd.DataFrame({"spike_times": NWBArray(pa.array(values, pa.large_list(pa.float64())))})
+        for part in (frame, frame.iloc[: n_rows // 2], frame[frame.index % 2 == 0]):
+            n_bytes = len(part) * (length + 1) * 8
+            assert sizeof(part.spike_times.array) == pytest.approx(n_bytes, rel=0.1)
+            # dask adds a thousand bytes for the frame itself.
+            assert sizeof(part) == pytest.approx(n_bytes + sizeof(part.index), rel=0.1, abs=2_000)
+
+
+def test_tasks_are_told_by_key(memory: Memory) -> None:
+    scan = make_scan(memory, [5, 4, 3])
+    frame = frame_of_scan(scan)
+    kept = frame[frame._nwb_path != scan.names()[1]]
+    told = kept.nwb.tasks()
+    assert told.file.tolist() == [scan.names()[0], scan.names()[2]]
+    assert set(told.key) <= {str(key) for key in kept.optimize(fuse=False).dask}
+    assert told.key.str.startswith("('read-nwb-").all()
+    assert frame.partitions[[2, 0]].nwb.tasks().file.tolist() == [scan.names()[2], scan.names()[0]]
+    pd.testing.assert_frame_equal(told.drop(columns="key"), kept.nwb.partitions.drop(columns="partition"))
 
 
 def test_fused_partitions_are_one_task_each(memory: Memory) -> None:

@@ -1,4 +1,4 @@
-"""How far a conversion is, on standard error."""
+"""How far a conversion, or another run over many files, is, on standard error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 @contextmanager
-def progress_bar(n_parts: int, n_done: int, *, shown: bool | None) -> Iterator[Callable[[str], None]]:
+def progress_bar(
+    n_parts: int, n_done: int, *, shown: bool | None, doing: str = "converting"
+) -> Iterator[Callable[[str], None]]:
     """Return what is told the name of each part once it is written.
 
     Parameters
@@ -20,6 +22,8 @@ def progress_bar(n_parts: int, n_done: int, *, shown: bool | None) -> Iterator[C
         How many parts there are, and how many an earlier run has written.
     shown : bool, optional
         Whether a bar is drawn; by default where standard error is a terminal.
+    doing : str
+        What is being done, until the first part has a name.
     """
     if not (sys.stderr.isatty() if shown is None else shown):
         yield lambda _: None
@@ -27,5 +31,5 @@ def progress_bar(n_parts: int, n_done: int, *, shown: bool | None) -> Iterator[C
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True, force_terminal=True if shown else None)
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("converting", total=n_parts, completed=n_done)
+        task = bar.add_task(doing, total=n_parts, completed=n_done)
         yield lambda name: bar.update(task, advance=1, description=name[-40:])

@@ -50,6 +50,21 @@ class Wish:
         return self.block_bytes is not None or self.partition_bytes is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One or several tables with the same columns."""
+
+    path: str
+    """Of the first."""
+    name: str
+    """The file of the first."""
+    columns: Mapping[str, Field]
+    """Those that are described."""
+    names: tuple[str, ...]
+    """All columns."""
+    n_tables: int = 1
+
+
 def assemble_scan(
     found: Sequence[Found], wish: Wish, *, skipped: tuple[tuple[str, str], ...] = (), access: object = None
 ) -> Scan:
@@ -63,9 +78,13 @@ def assemble_scan(
         If two files disagree about a column that is asked for.
     """
     holders = [(one, table) for one in found for table in one.tables]
-    fields = _fields(holders, wish)
-    if wish.include_path_columns:
-        fields = (*fields, *(field for field in path_fields() if field.name not in {f.name for f in fields}))
+    fields = assemble_fields(
+        [
+            Holder(table.path, one.name, {name: c.field for name, c in table.columns.items()}, table.names)
+            for one, table in holders
+        ],
+        wish,
+    )
     pieces: list[tuple[Piece, str]] = []
     sizes: list[int] = []
     for one, table in holders:
@@ -79,18 +98,29 @@ def assemble_scan(
     return Scan(wish.table, fields, pieces_table(pieces), bounds, stored, skipped, access, wish.resolve)
 
 
-def _fields(holders: Sequence[tuple[Found, Table]], wish: Wish) -> tuple[Field, ...]:
+def assemble_fields(holders: Sequence[Holder], wish: Wish) -> tuple[Field, ...]:
+    """Return the fields that all tables share, in order, those of the path last; errors are those of `assemble_scan`.
+
+    Tables with the same columns may be one holder: to unify them takes as long as one.
+    """
+    fields = _fields(holders, wish)
+    if wish.include_path_columns:
+        fields = (*fields, *(field for field in path_fields() if field.name not in {f.name for f in fields}))
+    return fields
+
+
+def _fields(holders: Sequence[Holder], wish: Wish) -> tuple[Field, ...]:
     found: dict[str, list[tuple[str, Field]]] = {}
-    for one, table in holders:
-        for name, column in table.columns.items():
-            found.setdefault(name, []).append((f"{table.path} of {one.name}", column.field))
-    names = _in_order([table for _, table in holders]) if wish.columns is None else (*wish.columns, *wish.extra)
+    for one in holders:
+        for name, field in one.columns.items():
+            found.setdefault(name, []).append((f"{one.path} of {one.name}", field))
+    names = _in_order(holders) if wish.columns is None else (*wish.columns, *wish.extra)
     known = {field.name: field for field in path_fields()}
     overrides = wish.overrides or {}
     _check_names([*names, *wish.extra, *overrides], found, holders, wish)
     for name in () if isinstance(wish.resolve, bool) else wish.resolve:
-        if not any(name in table.names for _, table in holders):
-            raise _no_column(name, [table for _, table in holders], [one.name for one, _ in holders], wish.table)
+        if not any(name in one.names for one in holders):
+            raise _no_column(name, holders, wish.table)
     fields = {}
     for name in names:
         if name in known:
@@ -103,39 +133,39 @@ def _fields(holders: Sequence[tuple[Found, Table]], wish: Wish) -> tuple[Field, 
     return tuple(fields.values())
 
 
-def _in_order(tables: Sequence[Table]) -> tuple[str, ...]:
+def _in_order(holders: Sequence[Holder]) -> tuple[str, ...]:
     """Return the columns of all tables: those of the first, then what each other adds."""
-    return tuple(dict.fromkeys(name for table in tables for name in table.columns))
+    return tuple(dict.fromkeys(name for one in holders for name in one.columns))
 
 
-def _check_names(
-    names: Sequence[str], found: Mapping[str, object], holders: Sequence[tuple[Found, Table]], wish: Wish
-) -> None:
+def _check_names(names: Sequence[str], found: Mapping[str, object], holders: Sequence[Holder], wish: Wish) -> None:
     for name in names:
         if name in PATH_COLUMNS:
             continue
-        lacking = [one.name for one, table in holders if name not in table.columns]
+        lacking = [one for one in holders if name not in one.columns]
         if name not in found:
-            raise _no_column(name, [table for _, table in holders], [one.name for one, _ in holders], wish.table)
+            raise _no_column(name, holders, wish.table)
         if lacking and not wish.insert_missing and (wish.columns is None or name in wish.columns):
+            n_more = sum(one.n_tables for one in lacking) - 1
             message = (
-                f"column {name!r} is missing from {wish.table} of {lacking[0]}"
-                f"{f' and {len(lacking) - 1} more files' if len(lacking) > 1 else ''}; "
+                f"column {name!r} is missing from {wish.table} of {lacking[0].name}"
+                f"{f' and {n_more} more files' if n_more else ''}; "
                 "missing_columns='insert' fills it with nulls"
             )
-            raise PathNotFoundError(message, url=lacking[0], path=wish.table)
+            raise PathNotFoundError(message, url=lacking[0].name, path=wish.table)
 
 
-def _no_column(name: str, tables: Sequence[Table], sources: Sequence[str], table: str) -> PathNotFoundError:
-    every = tuple(dict.fromkeys(column for one in tables for column in one.names))
+def _no_column(name: str, holders: Sequence[Holder], table: str) -> PathNotFoundError:
+    every = tuple(dict.fromkeys(column for one in holders for column in one.names))
     near = get_close_matches(name, every, n=3)
-    where = sources[0] if len(sources) == 1 else f"any of {len(sources)} files, such as {sources[0]}"
+    first, n_tables = holders[0].name, sum(one.n_tables for one in holders)
+    where = first if n_tables == 1 else f"any of {n_tables} files, such as {first}"
     if near:
-        holder = next(source for one, source in zip(tables, sources, strict=True) if near[0] in one.names)
+        holder = next(one.name for one in holders if near[0] in one.names)
         hint = f"did you mean {' or '.join(map(repr, near))} (in {holder})?"
     else:
         hint = f"the columns are {', '.join(every)}"
-    return PathNotFoundError(f"no column {name!r} in {table} of {where}; {hint}", url=sources[0], path=table)
+    return PathNotFoundError(f"no column {name!r} in {table} of {where}; {hint}", url=first, path=table)
 
 
 def _stored_bytes(tables: Sequence[Table]) -> tuple[tuple[str, int], ...]:

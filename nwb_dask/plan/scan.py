@@ -21,7 +21,7 @@ from nwb_dask.plan.predicate import Node
 from nwb_dask.plan.prune import may_match, resolve_path_literals
 
 _IDENTITY_KINDS = ("version", "etag", "mtime", "size")
-_SCHEMA = pa.schema(
+PIECES = pa.schema(
     [
         ("url", pa.string()),
         ("name", pa.string()),
@@ -34,6 +34,7 @@ _SCHEMA = pa.schema(
         ("stop", pa.int64()),
     ]
 )
+"""Columns of `Scan.pieces`."""
 
 
 def pieces_table(pieces: Iterable[tuple[Piece, str]]) -> pa.Table:
@@ -42,8 +43,8 @@ def pieces_table(pieces: Iterable[tuple[Piece, str]]) -> pa.Table:
         (p.url, p.name, typed, p.identity.kind, p.identity.value, p.identity.size, p.table, p.start, p.stop)
         for p, typed in pieces
     ]
-    columns = [[row[i] for row in rows] for i in range(len(_SCHEMA))]
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
+    columns = [[row[i] for row in rows] for i in range(len(PIECES))]
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, PIECES, strict=True)], schema=PIECES)
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Scan:
         digest = hashlib.blake2b(digest_size=16)
         digest.update(repr((self.table, self.fields, self.access, self.resolve)).encode())
         digest.update(np.ascontiguousarray(self.bounds).tobytes())
-        for name in _SCHEMA.names:
+        for name in PIECES.names:
             digest.update("\0".join(map(str, self._list(name))).encode())
             digest.update(b"\1")
         return digest.hexdigest()
@@ -246,7 +247,7 @@ class Scan:
 
     @cached_property
     def _piece_columns(self) -> dict[str, list[object]]:
-        return {name: self.pieces.column(name).to_pylist() for name in _SCHEMA.names}
+        return {name: self.pieces.column(name).to_pylist() for name in PIECES.names}
 
     def _piece(self, i: int) -> Piece:
         url, name, _, kind, value, size, table, start, stop = (column[i] for column in self._piece_columns.values())

@@ -13,6 +13,7 @@ from nwb_dask.plan.filters import Filters, named_columns
 from nwb_dask.read import (
     KeptValues,
     MaskFunction,
+    SessionNames,
     checked_label,
     checked_names,
     read_scan,
@@ -47,6 +48,7 @@ class ReadOptions(TypedDict, total=False):
     errors: Literal["raise", "skip"]
     include_path_columns: bool
     resolve: Sequence[str] | bool
+    session_columns: SessionNames
 
 
 @overload
@@ -76,6 +78,7 @@ def read_table(
     errors: Literal["raise", "skip"] = "raise",
     include_path_columns: bool = True,
     resolve: Sequence[str] | bool = (),
+    session_columns: SessionNames = (),
 ) -> pd.DataFrame | pl.DataFrame | pa.Table:
     """Return a table of one or many files as a frame in memory.
 
@@ -96,7 +99,8 @@ def read_table(
         ``[("quality", "==", "good"), ("rate", ">", 5)]``, a list of such lists (any of them), or text as for
         ``DataFrame.query``. Applied row by row.
     index : str, optional
-        pandas only: the column that labels the rows. By default the row's number in its table.
+        pandas only: the column that labels the rows, of the table or of `session_columns`. By default the row's number
+        in its table.
     storage_options : mapping, optional
         Credentials and endpoints, by the names of s3fs or obstore.
     schema_overrides : mapping of str to type, optional
@@ -112,6 +116,11 @@ def read_table(
         ``./_nwb_path``, its path in the table.
     resolve : sequence of str or bool
         DynamicTableRegion columns whose target rows are joined as ``<region>.<column>``; True means all.
+    session_columns : sequence of str or mapping, optional
+        Metadata of each session to join to its rows, by the names and with the types of `nwb_dask.read_metadata`:
+        ``["subject_id", "session_start_time"]``; ``n_rows`` is the number of rows of the table. A mapping gives other
+        names, ``{"mouse": "subject_id"}``. Read with the plan; what a
+        filter on them leaves out is not read. What a file lacks is null.
 
     Returns
     -------
@@ -121,7 +130,7 @@ def read_table(
     Raises
     ------
     PathNotFoundError
-        If no file has the table or a column.
+        If no file has the table, a column or the metadata, or a session column has the name of a column of the table.
     PredicateError
         If a filter has no meaning for its column.
     MalformedFileError, SourceUnavailableError
@@ -153,6 +162,7 @@ def read_table(
             include_path_columns=include_path_columns,
             resolve=resolve,
             kept=kept,
+            session_columns=session_columns,
         )
         predicate = scan.predicate(filters)
         shown = _shown(scan.fields, wanted, include_path_columns=include_path_columns)
@@ -174,7 +184,9 @@ def _shown(fields: tuple[Field, ...], wanted: list[str] | None, *, include_path_
     if wanted is None:
         return fields
     by_name = {field.name: field for field in (*path_fields(), *fields)}
-    names = dict.fromkeys((*wanted, *((f.name for f in path_fields()) if include_path_columns else ())))
+    session = (field.name for field in fields if field.is_constant)
+    paths = (field.name for field in path_fields()) if include_path_columns else ()
+    names = dict.fromkeys((*wanted, *session, *paths))
     return tuple(by_name[name] for name in names)
 
 

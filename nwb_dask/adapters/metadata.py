@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, overload
 
 from nwb_dask.adapters.eager import Engine
-from nwb_dask.model.metadata import Trouble, metadata_table
+from nwb_dask.catalog.shared import SharedCatalog
+from nwb_dask.model.metadata import describe_troubles, metadata_table
 from nwb_dask.read import check_choice, read_trusting, warn_user
+from nwb_dask.read.catalogued import catalogued_records
 from nwb_dask.read.records import Record, read_record
 from nwb_dask.read.visit import visit_files
 from nwb_dask.storage import expand_sources, make_access
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
     import pyarrow as pa
-
-_N_SHOWN = 3
 
 
 class MetadataOptions(TypedDict, total=False):
@@ -98,24 +98,9 @@ def read_metadata(
 
 
 def _records(source: object, storage_options: Mapping[str, object] | None, errors: str) -> list[tuple[str, Record]]:
+    if isinstance(source, SharedCatalog):
+        return catalogued_records(source, errors)
     access = make_access(storage_options)
     named = expand_sources(source, access)
     found, _ = visit_files(named, access, lambda _, file: read_record(file), skip_corrupt=errors == "skip")
     return [(one.name, record) for one, record in found]
-
-
-def describe_troubles(troubles: Iterable[Trouble]) -> str:
-    """Say of each column of metadata what happened to it, and in which files; columns of the same fate share a line."""
-    found: dict[tuple[str, str], list[Trouble]] = {}
-    for trouble in troubles:
-        found.setdefault((trouble.column, trouble.reason), []).append(trouble)
-    lines: dict[str, list[str]] = {}
-    for (column, reason), those in found.items():
-        lines.setdefault(f"{reason}: {_files(those)}", []).append(column)
-    listed = "\n".join(f"  {', '.join(columns)} {line}" for line, columns in lines.items())
-    return f"metadata that does not come as the files have it:\n{listed}"
-
-
-def _files(found: Sequence[Trouble]) -> str:
-    shown = ", ".join(f"{one.shown!r} in {one.file}" for one in found[:_N_SHOWN])
-    return shown + (f" and {len(found) - _N_SHOWN} more" if len(found) > _N_SHOWN else "")

@@ -16,10 +16,11 @@ from nwb_dask.adapters.metadata import read_metadata
 from nwb_dask.adapters.polars_frame import lazy_frame, noting_frame
 from nwb_dask.adapters.sql_statement import SHOW_TABLES, named_tables
 from nwb_dask.adapters.stored import near
+from nwb_dask.catalog.shared import SharedCatalog
 from nwb_dask.errors import PathNotFoundError, SchemaConflictError
 from nwb_dask.plan import Scan
 from nwb_dask.plan.explanation import Explanation, ReadPlan
-from nwb_dask.read import check_choice, scan_sources
+from nwb_dask.read import SessionNames, check_choice, scan_sources
 from nwb_dask.read.describe import escape_glob, is_glob, normalize_path
 from nwb_dask.storage import expand_sources, make_access
 
@@ -41,6 +42,7 @@ def sql(
     schema_overrides: Overrides | None = ...,
     parse_dates: bool = ...,
     lengths: bool = ...,
+    session_columns: SessionNames = ...,
     eager: Literal[False] = ...,
 ) -> pl.LazyFrame: ...
 @overload
@@ -53,6 +55,7 @@ def sql(
     schema_overrides: Overrides | None = ...,
     parse_dates: bool = ...,
     lengths: bool = ...,
+    session_columns: SessionNames = ...,
     eager: Literal[True],
 ) -> pl.DataFrame: ...
 def sql(
@@ -64,6 +67,7 @@ def sql(
     schema_overrides: Overrides | None = None,
     parse_dates: bool = True,
     lengths: bool = False,
+    session_columns: SessionNames = (),
     eager: bool = False,
 ) -> pl.LazyFrame | pl.DataFrame:
     """Return the answer to an SQL query over the tables of one or many NWB files, as a polars LazyFrame.
@@ -90,6 +94,8 @@ def sql(
     lengths : bool
         Add the length of each list of ragged columns as ``"<column>.n"`` to every table. It is read from their indexes
         alone, where ``ARRAY_LENGTH(spike_times)`` reads the spike times.
+    session_columns : sequence of str or mapping, optional
+        Metadata of its session to add to each row of every table, as in `nwb_dask.scan_nwb`.
     eager : bool
         Collect the frame.
 
@@ -118,7 +124,8 @@ def sql(
     only for short names, in the tree of each file. Names are compared as they are written, capitals included; a name
     that ``WITH`` gives comes before those of files, and polars compares it without regard to capitals.
 
-    A condition on ``_nwb_path`` leaves files unopened; one on ``session`` does not, since polars joins what was read.
+    A condition on ``_nwb_path`` or one of `session_columns` leaves files unopened; one on ``session`` does not, since
+    polars joins what was read.
 
     ``session`` is one row of metadata per file, whatever is in the files, and is read when a query that uses it is
     given. A table ``/intervals/session`` has its path only. Series are tables of timestamps and data. Functions that
@@ -143,6 +150,7 @@ def sql(
         schema_overrides=schema_overrides,
         parse_dates=parse_dates,
         lengths=lengths,
+        session_columns=session_columns,
     )
     return context.execute(query, eager=eager)
 
@@ -155,6 +163,7 @@ def sql_context(
     schema_overrides: Overrides | None = None,
     parse_dates: bool = True,
     lengths: bool = False,
+    session_columns: SessionNames = (),
 ) -> SqlContext:
     """Return what answers several SQL queries over the same files, and describes each table once.
 
@@ -179,6 +188,7 @@ def sql_context(
         schema_overrides=schema_overrides,
         parse_dates=parse_dates,
         lengths=lengths,
+        session_columns=session_columns,
     )
 
 
@@ -194,14 +204,17 @@ class SqlContext:
         schema_overrides: Overrides | None = None,
         parse_dates: bool = True,
         lengths: bool = False,
+        session_columns: SessionNames = (),
     ) -> None:
         check_choice("errors", errors, ("raise", "skip"))
         self._files = expand_sources(source, make_access(storage_options))
+        self._source = source if isinstance(source, SharedCatalog) else self._files
         self._storage_options = storage_options
         self._errors: Literal["raise", "skip"] = errors
         self._overrides = dict(schema_overrides or {})
         self._parse_dates = parse_dates
         self._lengths = lengths
+        self._session_columns = session_columns
         self._frames: dict[str, pl.LazyFrame] = {}
         _check_overrides(self._overrides)
 
@@ -296,7 +309,7 @@ class SqlContext:
 
     def _session(self) -> pl.LazyFrame:
         return read_metadata(
-            self._files,
+            self._source,
             "polars",
             storage_options=self._storage_options,
             errors=self._errors,
@@ -311,11 +324,12 @@ class SqlContext:
     def _plan(self, path: str) -> Scan:
         try:
             scan = scan_sources(
-                self._files,
+                self._source,
                 escape_glob(path),
                 storage_options=self._storage_options,
                 schema_overrides=self._overrides.get(path),
                 errors=self._errors,
+                session_columns=self._session_columns,
             )
         except SchemaConflictError as error:
             error.add_note(f"in SQL the types of a table are said as schema_overrides={{{path!r}: {{column: type}}}}")
@@ -342,7 +356,7 @@ class SqlContext:
 
     @cached_property
     def _paths(self) -> tuple[str, ...]:
-        return tuple(list_paths(self._files, storage_options=self._storage_options, errors=self._errors))
+        return tuple(list_paths(self._source, storage_options=self._storage_options, errors=self._errors))
 
     @cached_property
     def _short(self) -> Mapping[str, tuple[str, ...]]:

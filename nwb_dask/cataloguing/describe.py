@@ -16,19 +16,24 @@ from nwb_dask.cataloguing.statistics import ColumnRow, column_rows
 from nwb_dask.errors import NWBDaskError
 from nwb_dask.index import Identity, Url
 from nwb_dask.model import Column, Table, lengths_column
-from nwb_dask.model.metadata import Cell, Key
 from nwb_dask.model.series import SampledTiming, Series, StoredTiming
 from nwb_dask.model.stored_schema import schema_of, schema_row
+from nwb_dask.plan.split import rows_per_chunk
 from nwb_dask.read.column import read_columns
 from nwb_dask.read.describe import describe_table, list_tables
 from nwb_dask.read.opening import open_source
-from nwb_dask.read.records import Record, read_record
+from nwb_dask.read.packed_records import pack_record, packable
+from nwb_dask.read.records import read_record
 from nwb_dask.read.series import describe_series, find_series
 from nwb_dask.read.small_values import STORAGE_ERRORS
 from nwb_dask.storage import Access, is_local
 
 _MOST_ROWS = 1 << 24
 """Of a column whose values are read: 128 MiB of float64."""
+
+
+_BLOCK_BYTES = 1 << 26
+"""Of a partition, about, in which chunks should be whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Described:
     record: tuple[tuple[object, ...], ...] = ()
     """Group, name, type as an IPC message, value and problem of each cell of metadata."""
     tables: tuple[tuple[object, ...], ...] = ()
-    """Path, type, kind, rows, digest of the schema, stored and decoded bytes of each column."""
+    """Path, type, kind, rows, digest of the schema, rows of a chunk, stored and decoded bytes of each column."""
     schemas: tuple[tuple[str, object], ...] = ()
     """Digest and row of each schema."""
     columns: tuple[tuple[object, ...], ...] = ()
@@ -111,49 +116,6 @@ def describe_source(url: Url, name: str, access: Access, detail: Detail) -> Desc
         return Described(identity, type(error).__name__, f"unexpected: {error}")
 
 
-def pack_record(record: Record) -> tuple[tuple[object, ...], ...]:
-    """Return what describes a session as values that pack."""
-    return tuple(
-        (
-            key.group,
-            key.name,
-            pa.schema([("", cell.type)]).serialize().to_pybytes(),
-            _packable(cell.value),
-            cell.problem,
-        )
-        for key, cell in record.items()
-    )
-
-
-_TYPES: dict[bytes, pa.DataType] = {}
-
-
-def unpack_record(data: bytes) -> Record:
-    """Return what describes a session, from the bytes of what `pack_record` gave."""
-    cells: dict[Key, Cell] = {}
-    for group, name, kind, value, problem in unpack(data):
-        if kind not in _TYPES:
-            _TYPES[kind] = pa.ipc.read_schema(pa.py_buffer(kind)).field(0).type
-        cells[Key(group, name)] = Cell(_TYPES[kind], _listed(value), problem)
-    return cells
-
-
-def _packable(value: object) -> object:
-    if isinstance(value, list):
-        return tuple(_packable(item) for item in value)
-    if isinstance(value, dict):
-        return {name: _packable(item) for name, item in value.items()}
-    return value
-
-
-def _listed(value: Any) -> Any:  # noqa: ANN401  # any value
-    if isinstance(value, tuple):
-        return [_listed(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _listed(item) for name, item in value.items()}
-    return value
-
-
 def _describe(file: File, detail: Detail) -> Described:
     record = pack_record(read_record(file))
     tables, columns = [], []
@@ -166,7 +128,8 @@ def _describe(file: File, detail: Detail) -> Described:
             schemas[digest] = _packable_row(row)
         stored = tuple(column.stored_bytes for column in table.columns.values())
         decoded = tuple(column.decoded_bytes for column in table.columns.values())
-        tables.append((path, table.neurodata_type, table.kind, table.n_rows, digest, stored, decoded))
+        unit = rows_per_chunk(table.columns.values(), block_bytes=_BLOCK_BYTES)
+        tables.append((path, table.neurodata_type, table.kind, table.n_rows, digest, unit, stored, decoded))
         if detail.statistics and table.kind not in {"series", "record"}:
             columns += [(path, *one) for one in _statistics(file, table, detail.range_rows)]
     series = tuple(one for path in find_series(file) if (one := _series(file, path)) is not None)
@@ -175,7 +138,7 @@ def _describe(file: File, detail: Detail) -> Described:
 
 
 def _packable_row(row: Mapping[str, object]) -> object:
-    return {name: _packable(value) for name, value in row.items()}
+    return {name: packable(value) for name, value in row.items()}
 
 
 def _statistics(file: File, table: Table, range_rows: int) -> list[ColumnRow]:

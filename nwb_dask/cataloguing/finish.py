@@ -7,15 +7,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import nwb_dask
-from nwb_dask.adapters.metadata import describe_troubles
 from nwb_dask.catalog.shared import LAYOUT, Manifest, write_manifest, write_tables
-from nwb_dask.cataloguing.describe import unpack_record
 from nwb_dask.cataloguing.gather import Gathered, Job
 from nwb_dask.cataloguing.journal import batch_keys
 from nwb_dask.cataloguing.rows import tables_of, with_metadata
 from nwb_dask.errors import NWBDaskError, SourceNotFoundError
-from nwb_dask.model.metadata import metadata_table
+from nwb_dask.model.metadata import describe_troubles, metadata_table
 from nwb_dask.read import warn_user
+from nwb_dask.read.packed_records import unpack_record
 from nwb_dask.storage.target import Target
 
 

@@ -56,9 +56,9 @@ def tables_of(entries: Sequence[Entry]) -> dict[str, pa.Table]:
         version = (None,) * 3 if identity is None else (identity.kind, identity.value, identity.size)
         error = (found.error or None, found.message or None)
         rows["sessions"].append((source, entry.name, entry.url, *version, *error))
-        for path, kind, neurodata, n_rows, digest, stored, decoded in found.tables:
+        for path, neurodata_type, kind, n_rows, digest, unit, stored, decoded in found.tables:
             total = sum(stored)  # type: ignore[call-overload]  # as `describe` has them
-            rows["tables"].append((source, path, kind, neurodata, n_rows, digest, total, stored, decoded))
+            rows["tables"].append((source, path, neurodata_type, kind, n_rows, digest, total, unit, stored, decoded))
         rows["columns"] += [(source, *one) for one in found.columns]
         rows["series"] += [(source, *one) for one in found.series]
         if not found.error:

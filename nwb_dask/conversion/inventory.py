@@ -9,7 +9,6 @@ from typing import Literal
 
 import pyarrow as pa
 
-from nwb_dask.adapters.metadata import describe_troubles
 from nwb_dask.backends import File
 from nwb_dask.conversion.names import METADATA
 from nwb_dask.conversion.report import LeftOut
@@ -18,7 +17,7 @@ from nwb_dask.errors import NWBDaskError, PathNotFoundError, SchemaConflictError
 from nwb_dask.index import Source, join
 from nwb_dask.model import Field, Table, find_tables, path_fields, table_kind, unify_fields
 from nwb_dask.model.kinds import RECORDS
-from nwb_dask.model.metadata import metadata_table
+from nwb_dask.model.metadata import describe_troubles, metadata_table
 from nwb_dask.model.unify import override
 from nwb_dask.read import warn_user
 from nwb_dask.read.describe import describe_table, list_objects, normalize_path

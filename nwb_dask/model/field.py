@@ -50,6 +50,8 @@ class Field:
     """Whether the file has no value of it at all: then its type is whatever the writer had to give."""
     lengths_of: str = ""
     """The ragged column of which this one holds the length of each list; ``""`` for columns of a file."""
+    is_constant: bool = False
+    """Whether it describes the session: one value for all rows of a table, known since the plan was made."""
 
     @property
     def stored(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from nwb_dask.model.unify import common_type
 SUBJECT = "/general/subject"
 SUBJECT_PREFIX = "subject_"
 
+_N_SHOWN = 3
 _TEXT = pa.string()
 _MOMENT = pa.timestamp("us", tz="UTC")
 
@@ -97,6 +98,11 @@ def column_names(keys: Iterable[Key]) -> dict[Key, str]:
     return names
 
 
+def record_columns(records: Iterable[Mapping[Key, Cell]]) -> dict[Key, str]:
+    """Return the columns of the metadata of several files: those of `STANDARD`, then what some file has besides."""
+    return column_names([*STANDARD, *(key for record in records for key in record)])
+
+
 def normal_cell(key: Key, cell: Cell) -> Cell:
     """Return the value of a standard field as a list if it is one by the schema, and else as a single value.
 
@@ -144,7 +150,7 @@ def _parsed(value: object) -> object:
 
 
 def metadata_table(
-    records: Sequence[tuple[str, Mapping[Key, Cell]]], *, dates: bool
+    records: Sequence[tuple[str, Mapping[Key, Cell]]], *, dates: bool, names: Collection[str] | None = None
 ) -> tuple[pa.Table, tuple[Field, ...], list[Trouble]]:
     """Return one row per record, with the origin first, and what could not be taken as it is.
 
@@ -154,6 +160,8 @@ def metadata_table(
         Files by name, in order, with their values.
     dates : bool
         Whether text of `DATES` becomes moments in UTC.
+    names : collection of str, optional
+        Only these columns.
 
     Returns
     -------
@@ -169,7 +177,9 @@ def metadata_table(
     fields = [Field(NWB_PATH, pa.string())]
     arrays = [pa.array(files, pa.string())]
     troubles: list[Trouble] = []
-    for key, name in column_names([*STANDARD, *(key for _, record in records for key in record)]).items():
+    for key, name in record_columns(record for _, record in records).items():
+        if names is not None and name not in names:
+            continue
         cells = [normal_cell(key, record[key]) if key in record else None for _, record in records]
         column = _Column(name, files, troubles)
         is_date = dates and key.name in DATES and key in _STANDARD
@@ -240,6 +250,23 @@ class _Column:
 
     def _note(self, reason: str, file: str, value: object) -> None:
         self.troubles.append(Trouble(self.name, reason, file, _shortened(value)))
+
+
+def describe_troubles(troubles: Iterable[Trouble]) -> str:
+    """Say of each column of metadata what happened to it, and in which files; columns of the same fate share a line."""
+    found: dict[tuple[str, str], list[Trouble]] = {}
+    for trouble in troubles:
+        found.setdefault((trouble.column, trouble.reason), []).append(trouble)
+    lines: dict[str, list[str]] = {}
+    for (column, reason), those in found.items():
+        lines.setdefault(f"{reason}: {_files(those)}", []).append(column)
+    listed = "\n".join(f"  {', '.join(columns)} {line}" for line, columns in lines.items())
+    return f"metadata that does not come as the files have it:\n{listed}"
+
+
+def _files(found: Sequence[Trouble]) -> str:
+    shown = ", ".join(f"{one.shown!r} in {one.file}" for one in found[:_N_SHOWN])
+    return shown + (f" and {len(found) - _N_SHOWN} more" if len(found) > _N_SHOWN else "")
 
 
 def default_type(key: Key) -> pa.DataType:

@@ -23,6 +23,8 @@ class Piece:
     """Path of the table inside the file."""
     start: int
     stop: int
+    constants: tuple[tuple[str, object], ...] = ()
+    """Session columns by name, with the value that all rows have; lists are tuples."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -24,13 +26,28 @@ class _Unknown:
     """A value that is not known, or on which the engines may differ."""
 
 
+class _NotTrue:
+    """A truth that is false in one engine and null in another."""
+
+
 _UNKNOWN: Final = _Unknown()
+_NOT_TRUE: Final = _NotTrue()
+_OUTCOMES: Mapping[object, tuple[bool, bool, bool]] = MappingProxyType(
+    {
+        True: (True, False, False),
+        False: (False, True, False),
+        None: (False, False, True),
+        _NOT_TRUE: (False, True, True),
+        _UNKNOWN: (True, True, True),
+    }
+)
+"""Whether a truth may be true, false and null."""
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
     {"eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge}
 )
 
 
-def may_match(node: Node, constants: Mapping[str, Sequence[object]]) -> npt.NDArray[np.bool_]:
+def may_match(node: Node, constants: Mapping[str, Sequence[object]]) -> _Mask:
     """Tell for each piece whether some row of it may satisfy `node`.
 
     Parameters
@@ -38,7 +55,8 @@ def may_match(node: Node, constants: Mapping[str, Sequence[object]]) -> npt.NDAr
     node : Node
         The predicate.
     constants : mapping of str to sequence of length n_pieces
-        Columns whose value is the same in all rows of a piece, such as ``_nwb_path``, and never absent.
+        Columns whose value is the same in all rows of a piece, such as ``_nwb_path``; None where it is absent. Floats
+        are those of 64-bit columns: with narrower ones constants are compared in other ways.
 
     Returns
     -------
@@ -46,10 +64,23 @@ def may_match(node: Node, constants: Mapping[str, Sequence[object]]) -> npt.NDAr
         False only if no row can satisfy `node` in any engine, whatever the other columns hold: NaN, null
         and the differences between the engines are taken into account.
     """
+    return _possible(node, constants, _count(constants))[0]
+
+
+def must_match(node: Node, constants: Mapping[str, Sequence[object]]) -> _Mask:
+    """Tell for each piece whether all rows of it satisfy `node` in every engine, whatever the other columns hold.
+
+    Parameters are those of `may_match`.
+    """
+    true, false, null = _possible(node, constants, _count(constants))
+    return true & ~false & ~null
+
+
+def _count(constants: Mapping[str, Sequence[object]]) -> int:
     lengths = {len(values) for values in constants.values()}
     if len(lengths) != 1:
         raise ValueError(f"constants must have one value per piece each; lengths: {sorted(lengths)}")
-    return _possible(node, constants, lengths.pop())[0]
+    return lengths.pop()
 
 
 def resolve_path_literals(node: Node, spell: Mapping[str, str]) -> Node:
@@ -89,50 +120,51 @@ def _name(file: str, spell: Mapping[str, str]) -> str:
     return spell.get(file, spell.get(bare, bare))
 
 
-def _possible(node: Node, constants: Mapping[str, Sequence[object]], count: int) -> tuple[_Mask, _Mask]:
-    """Whether `node` may be true, and whether it may be false, for each piece.
+def _possible(node: Node, constants: Mapping[str, Sequence[object]], count: int) -> tuple[_Mask, _Mask, _Mask]:
+    """Whether `node` may be true, may be false and may be null in some row, for each piece.
 
-    A row where it is null is neither, so both may be claimed of a piece and neither be met.
+    All three may be claimed of a piece and none be met. Logic is that of Kleene in all engines.
     """
-    if isinstance(node, Call) and node.op in {"and", "or", "xor", "not"}:
-        true, false = _possible(node.args[0], constants, count)
-        if node.op == "not":
-            return false, true
-        for arg in node.args[1:]:
-            other_true, other_false = _possible(arg, constants, count)
-            if node.op == "and":
-                true, false = true & other_true, false | other_false
-            elif node.op == "or":
-                true, false = true | other_true, false & other_false
-            else:
-                true, false = (true & other_false) | (false & other_true), (true & other_true) | (false & other_false)
-        return true, false
-    return _possible_leaf(node, constants, count)
+    if not (isinstance(node, Call) and node.op in {"and", "or", "xor", "not"}):
+        return _possible_leaf(node, constants, count)
+    true, false, null = _possible(node.args[0], constants, count)
+    if node.op == "not":
+        return false, true, null
+    for arg in node.args[1:]:
+        t, f, n = _possible(arg, constants, count)
+        if node.op == "and":
+            true, false, null = true & t, false | f, (null & (t | n)) | (true & n)
+        elif node.op == "or":
+            true, false, null = true | t, false & f, (null & (f | n)) | (false & n)
+        else:
+            true, false, null = (true & f) | (false & t), (true & t) | (false & f), null | n
+    return true, false, null
 
 
-def _possible_leaf(node: Node, constants: Mapping[str, Sequence[object]], count: int) -> tuple[_Mask, _Mask]:
+def _possible_leaf(node: Node, constants: Mapping[str, Sequence[object]], count: int) -> tuple[_Mask, _Mask, _Mask]:
     names = tuple(sorted(columns_of(node)))
     if not all(name in constants for name in names):
-        return np.ones(count, np.bool_), np.ones(count, np.bool_)
+        return np.ones(count, np.bool_), np.ones(count, np.bool_), np.ones(count, np.bool_)
     numbers: dict[tuple[tuple[object, ...], tuple[type, ...]], int] = {}
     rows = list(zip(*(constants[name] for name in names), strict=True)) if names else [()] * count
     # Types belong to the key: 1, 1.0 and True are equal, and not compared alike.
     keys = ((row, tuple(map(type, row))) for row in rows)
     codes = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), np.intp, count)
     answers = [_value(node, dict(zip(names, row, strict=True))) for row, _ in numbers]
-    true = np.array([answer is not False for answer in answers], np.bool_)
-    false = np.array([answer is not True for answer in answers], np.bool_)
-    return true[codes], false[codes]
+    kinds = np.array([_OUTCOMES.get(answer, _OUTCOMES[_UNKNOWN]) for answer in answers], np.bool_).reshape(-1, 3)
+    true, false, null = kinds[codes].T
+    return true, false, null
 
 
 def _value(node: Node, row: Mapping[str, object]) -> object:
     if isinstance(node, Column):
         return row[node.name]
     if isinstance(node, Literal):
-        return node.value
+        return _plain(node.value)
     values = [_value(arg, row) for arg in node.args]
-    if any(value is _UNKNOWN or value is None for value in values):
-        return _UNKNOWN
+    for arg, value in zip(node.args, values, strict=True):
+        if value is _UNKNOWN or value is _NOT_TRUE or (value is None and isinstance(arg, Literal)):
+            return _UNKNOWN
     if node.op in _COMPARE:
         return _compare(node.op, values[0], values[1])
     if node.op == "between":
@@ -140,18 +172,41 @@ def _value(node: Node, row: Mapping[str, object]) -> object:
     if node.op == "isin":
         return _is_in(values[0], values[1])
     if node.op in {"isna", "notna"}:
-        return _UNKNOWN if isinstance(values[0], float) else node.op == "notna"
+        return _UNKNOWN if _is_nan(values[0]) else (values[0] is None) == (node.op == "isna")
+    if node.op.startswith("str.") and values[0] is None:
+        return node.option("na")
     if node.op.startswith("str.") and isinstance(values[0], str):
         return _text(node, values[0], *values[1:])
     return _UNKNOWN
 
 
+def _plain(value: object) -> object:
+    """Return a constant as Python has it, if all engines take it for the same; floats of 32 bits they do not."""
+    if isinstance(value, np.integer):
+        return int(value)
+    return float(value) if isinstance(value, np.float64) else value
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
 def _compare(op: str, left: object, right: object) -> object:
-    # Engines convert between types in their own ways; only values of one exact type compare alike in all.
-    texts = type(left) is str and type(right) is str
-    if texts or (_is_exact_integer(left) and _is_exact_integer(right)):
+    # Engines convert between types in their own ways; only values of one kind compare alike in all.
+    if left is None or right is None:
+        return _compare_null(op, right if left is None else left)
+    types = {type(left), type(right)}
+    is_alike = types == {str} or (types == {bool} and op in {"eq", "ne"}) or _are_moments(left, right)
+    if is_alike or (_is_exact_number(left) and _is_exact_number(right)):
         return _COMPARE[op](left, right)
     return _UNKNOWN
+
+
+def _compare_null(op: str, other: object) -> object:
+    """Compare an absent value: null, but pandas has NaN for absent floats, which differs from all numbers."""
+    if isinstance(other, str | dt.datetime) or (isinstance(other, bool) and op in {"eq", "ne"}):
+        return None
+    return _NOT_TRUE if isinstance(other, int | float) and not isinstance(other, bool) and op != "ne" else _UNKNOWN
 
 
 def _between(node: Call, values: Sequence[object]) -> object:
@@ -160,21 +215,35 @@ def _between(node: Call, values: Sequence[object]) -> object:
     below = _compare("le" if inclusive in {"both", "right"} else "lt", values[0], values[2])
     if above is _UNKNOWN or below is _UNKNOWN:
         return _UNKNOWN
-    return bool(above) and bool(below)
+    if isinstance(above, bool) and isinstance(below, bool):
+        return above and below
+    return None if above is None and below is None else _NOT_TRUE
 
 
 def _is_in(value: object, members: object) -> object:
     if not isinstance(members, tuple):
         return _UNKNOWN
-    answers = [_compare("eq", value, member) for member in members]
+    members = tuple(map(_plain, members))
+    has_null = any(member is None or _is_nan(member) for member in members)
+    if value is None:
+        # To pandas and Arrow null is a member like others, to polars it is in nothing.
+        return _UNKNOWN if has_null else _NOT_TRUE
+    answers = [_compare("eq", value, member) if type(member) is type(value) else _UNKNOWN for member in members]
     if True in answers:
         return True
     # `_UNKNOWN` means a member of another type, which an engine may convert before it compares.
     return _UNKNOWN if _UNKNOWN in answers else False
 
 
-def _is_exact_integer(value: object) -> bool:
-    return type(value) is int and abs(value) <= _EXACT_INTEGER
+def _is_exact_number(value: object) -> bool:
+    if type(value) is int:
+        return abs(value) <= _EXACT_INTEGER
+    return type(value) is float and not math.isnan(value)
+
+
+def _are_moments(left: object, right: object) -> bool:
+    """Whether both are points in time: without an offset one is none."""
+    return all(isinstance(value, dt.datetime) and value.tzinfo is not None for value in (left, right))
 
 
 def _text(node: Call, value: str, *args: object) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
@@ -15,10 +15,11 @@ import pyarrow as pa
 from nwb_dask.errors import NWBDaskError, PathNotFoundError, PredicateError
 from nwb_dask.index import Identity, Url
 from nwb_dask.model.field import NWB_PATH, PATH_COLUMNS, TABLE_PATH, Field, lengths_field, path_fields
+from nwb_dask.plan.constants import as_bytes, digest_of, divisions_of, from_bytes, known_values, values_of
 from nwb_dask.plan.filters import Filters, parse_filters
 from nwb_dask.plan.partition import Partition, Piece
 from nwb_dask.plan.predicate import Node
-from nwb_dask.plan.prune import may_match, resolve_path_literals
+from nwb_dask.plan.prune import may_match, must_match, resolve_path_literals
 
 _IDENTITY_KINDS = ("version", "etag", "mtime", "size")
 PIECES = pa.schema(
@@ -57,7 +58,7 @@ class Scan:
     table: str
     """The table as it was asked for."""
     fields: tuple[Field, ...]
-    """Columns in order; path columns last, where they are included."""
+    """Columns in order; session columns and then path columns last, where they are included."""
     pieces: pa.Table = field(repr=False)
     """One row per piece; see `pieces_table`."""
     bounds: npt.NDArray[np.int64] = field(repr=False)
@@ -70,6 +71,8 @@ class Scan:
     """How to reach the files, without secrets."""
     resolve: tuple[str, ...] | bool = ()
     """Region columns whose targets are joined."""
+    constants: pa.Table | None = field(default=None, repr=False)
+    """Session columns: one row per piece, a column for each of `fields` that is constant."""
 
     @property
     def n_partitions(self) -> int:
@@ -93,6 +96,8 @@ class Scan:
         for name in PIECES.names:
             digest.update("\0".join(map(str, self._list(name))).encode())
             digest.update(b"\1")
+        if self.constants is not None:
+            digest.update(digest_of(self.constants))
         return digest.hexdigest()
 
     def field(self, name: str) -> Field:
@@ -140,9 +145,8 @@ class Scan:
                 message = f"lengths={one.name!r}: {self.table} has a column {lengths.name!r} of its own"
                 raise PathNotFoundError(message, url=self.names()[0], path=self.table)
             added.append(lengths)
-        own = [one for one in self.fields if one.name not in PATH_COLUMNS]
-        paths = [one for one in self.fields if one.name in PATH_COLUMNS]
-        return replace(self, fields=(*own, *added, *paths))
+        own = [one for one in self.fields if one.name not in PATH_COLUMNS and not one.is_constant]
+        return replace(self, fields=(*own, *added, *(one for one in self.fields if one not in own)))
 
     def label(self, name: str) -> Field:
         """Return the field of the column that labels rows.
@@ -177,10 +181,11 @@ class Scan:
         predicate: Node | None = None,
         predicate_fields: tuple[Field, ...] = (),
         limit: int | None = None,
+        constants: Collection[str] | None = None,
     ) -> Partition:
-        """Return what the task of partition `number` reads."""
+        """Return what the task of partition `number` reads, with those of the session columns that it names, or all."""
         first, last = int(self.bounds[number]), int(self.bounds[number + 1])
-        pieces = tuple(self._piece(i) for i in range(first, last))
+        pieces = tuple(self._piece(i, constants) for i in range(first, last))
         return Partition(pieces, fields, predicate, predicate_fields, limit, self.access, self.resolve)
 
     def take(self, numbers: Sequence[int] | npt.NDArray[np.intp]) -> Scan:
@@ -192,16 +197,50 @@ class Scan:
         bounds = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
         share = float(self.rows[numbers].sum()) / max(float(self.rows.sum()), 1.0)
         sizes = tuple((name, int(size * share)) for name, size in self.sizes)
-        return replace(self, pieces=self.pieces.take(pa.array(chosen)).combine_chunks(), bounds=bounds, sizes=sizes)
+        return replace(self._of_pieces(chosen), bounds=bounds, sizes=sizes)
 
     def may_match(self, predicate: Node) -> npt.NDArray[np.bool_]:
         """Tell for each partition whether a row of it may satisfy `predicate`, from what is known unopened."""
-        constants = {NWB_PATH: self._list("name"), TABLE_PATH: self._list("table")}
-        pieces = may_match(predicate, constants)
-        if self.n_partitions == 0:
-            return np.empty(0, np.bool_)
+        return self._any_piece(may_match(predicate, self._known))
+
+    def must_match(self, predicate: Node) -> bool:
+        """Tell whether all rows satisfy `predicate` in every engine, from what is known unopened."""
+        return bool(must_match(predicate, self._known).all())
+
+    def without_pieces(self, predicate: Node) -> Scan:
+        """Return the scan without those pieces of which no row can satisfy `predicate`.
+
+        There are as many partitions as before: one of which no piece is left keeps them all, see `may_match`.
+        """
+        live = may_match(predicate, self._known)
+        numbers = np.repeat(np.arange(self.n_partitions), np.diff(self.bounds))
+        kept = live | ~self._any_piece(live)[numbers]
+        if kept.all():
+            return self
+        lengths = np.bincount(numbers[kept], minlength=self.n_partitions)
+        bounds = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+        return replace(self._of_pieces(np.flatnonzero(kept)), bounds=bounds)
+
+    def divisions(self, name: str) -> tuple[object, ...] | None:
+        """Return labels that divide the partitions, see `divisions_of`; None if the values of `name` do not."""
+        values = self._known.get(name)
+        return None if values is None else divisions_of(values, self.bounds)
+
+    def _of_pieces(self, chosen: npt.NDArray[np.int64]) -> Scan:
+        rows = pa.array(chosen)
+        constants = None if self.constants is None else self.constants.take(rows).combine_chunks()
+        return replace(self, pieces=self.pieces.take(rows).combine_chunks(), constants=constants)
+
+    def _any_piece(self, pieces: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Tell for each partition whether something is true of one of its pieces."""
         counts = np.concatenate(([0], np.cumsum(pieces)))
-        return (np.diff(counts[self.bounds]) > 0).astype(np.bool_)
+        return np.asarray(np.diff(counts[self.bounds]) > 0, np.bool_)
+
+    @cached_property
+    def _known(self) -> dict[str, list[object]]:
+        """Columns that have one value in all rows of a piece, by name."""
+        paths: dict[str, list[object]] = {NWB_PATH: [*self._list("name")], TABLE_PATH: [*self._list("table")]}
+        return paths if self.constants is None else known_values(self.constants) | paths
 
     def canonical(self, predicate: Node) -> Node:
         """Return `predicate` with files written as the user typed them replaced by their `_nwb_path`."""
@@ -220,14 +259,11 @@ class Scan:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle as one compressed Arrow stream; the token travels so that it is not computed again."""
-        sink = pa.BufferOutputStream()
-        options = pa.ipc.IpcWriteOptions(compression="zstd")
-        with pa.ipc.new_stream(sink, self.pieces.schema, options=options) as writer:
-            writer.write_table(self.pieces)
         steps = np.diff(self.bounds)
         packed = int(steps[0]) if steps.size and (steps == steps[0]).all() else self.bounds.tobytes()
-        rest = (self.table, self.fields, self.sizes, self.skipped, self.access, self.resolve)
-        return (_unpickle, (sink.getvalue().to_pybytes(), packed, self.n_partitions, rest, self.token))
+        constants = None if self.constants is None else as_bytes(self.constants)
+        rest = (self.table, self.fields, self.sizes, self.skipped, self.access, self.resolve, constants)
+        return (_unpickle, (as_bytes(self.pieces), packed, self.n_partitions, rest, self.token))
 
     def __hash__(self) -> int:
         """Hash by token."""
@@ -249,10 +285,16 @@ class Scan:
     def _piece_columns(self) -> dict[str, list[object]]:
         return {name: self.pieces.column(name).to_pylist() for name in PIECES.names}
 
-    def _piece(self, i: int) -> Piece:
+    @cached_property
+    def _constant_values(self) -> dict[str, list[object]]:
+        return {} if self.constants is None else values_of(self.constants)
+
+    def _piece(self, i: int, constants: Collection[str] | None) -> Piece:
         url, name, _, kind, value, size, table, start, stop = (column[i] for column in self._piece_columns.values())
         identity = Identity(kind, value, size)  # type: ignore[arg-type]  # as `pieces_table` wrote them
-        return Piece(Url(str(url)), str(name), identity, str(table), start, stop)  # type: ignore[arg-type]  # likewise
+        known = self._constant_values.items()
+        shared = tuple((one, values[i]) for one, values in known if constants is None or one in constants)
+        return Piece(Url(str(url)), str(name), identity, str(table), start, stop, shared)  # type: ignore[arg-type]  # likewise
 
     def _files(self) -> str:
         names = list(dict.fromkeys(self._list("name")))
@@ -260,12 +302,13 @@ class Scan:
 
 
 def _unpickle(data: bytes, packed: int | bytes, n_partitions: int, rest: tuple[object, ...], token: str) -> Scan:
-    pieces = pa.ipc.open_stream(data).read_all()
+    pieces = from_bytes(data)
     if isinstance(packed, bytes):
         bounds = np.frombuffer(packed, np.int64)
     else:
         bounds = np.arange(n_partitions + 1, dtype=np.int64) * packed
-    table, fields, sizes, skipped, access, resolve = rest
-    scan = Scan(table, fields, pieces, bounds, sizes, skipped, access, resolve)  # type: ignore[arg-type]  # from __reduce__
+    table, fields, sizes, skipped, access, resolve, packed_constants = rest
+    constants = from_bytes(packed_constants) if isinstance(packed_constants, bytes) else None
+    scan = Scan(table, fields, pieces, bounds, sizes, skipped, access, resolve, constants)  # type: ignore[arg-type]  # from __reduce__
     scan.__dict__["token"] = token
     return scan

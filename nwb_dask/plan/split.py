@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
+from nwb_dask.model.columns import Column
+from nwb_dask.plan.chunks import native_chunks
 from nwb_dask.plan.partition import Piece
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -35,14 +39,37 @@ def parse_bytes(size: float | str) -> int:
     return int(size)
 
 
-def split_piece(piece: Piece, decoded_bytes: int, *, block_bytes: int) -> tuple[Piece, ...]:
-    """Return the piece as runs of rows of at most `block_bytes` decoded bytes, at least one row each."""
+def split_piece(piece: Piece, decoded_bytes: int, *, block_bytes: int, chunk_rows: int = 1) -> tuple[Piece, ...]:
+    """Return the piece as runs of rows of at most `block_bytes` decoded bytes, at least one row each.
+
+    Runs begin at multiples of `chunk_rows` if so many rows are no more than `block_bytes`.
+    """
     n_rows = piece.stop - piece.start
     if decoded_bytes <= block_bytes or n_rows < 2:  # noqa: PLR2004  # one row cannot be split
         return (piece,)
     step = max(1, n_rows * block_bytes // decoded_bytes)
-    starts = range(piece.start, piece.stop, step)
-    return tuple(replace(piece, start=start, stop=min(start + step, piece.stop)) for start in starts)
+    unit = chunk_rows if chunk_rows <= step else 1
+    first = piece.start // unit * unit
+    starts = [max(start, piece.start) for start in range(first, piece.stop, step // unit * unit)]
+    return tuple(replace(piece, start=start, stop=stop) for start, stop in pairwise([*starts, piece.stop]))
+
+
+def rows_per_chunk(columns: Iterable[Column], *, block_bytes: int) -> int:
+    """Return the rows that a stored chunk of the largest column has in which rows lie one after the other; 1 for none.
+
+    A chunk that two partitions share is read and decoded by both. Ragged columns have no part in this: which rows a
+    chunk of theirs belongs to is written in their index, which a plan does not read.
+    """
+    largest: tuple[int, int] = (0, 1)
+    for column in columns:
+        entry = None if column.indexes or column.problem or column.kind not in {"vector", "field"} else column.values
+        if entry is None or entry.shape is None or not entry.shape or not entry.shape[0]:
+            continue
+        row_bytes = max(column.decoded_bytes // entry.shape[0], 1)
+        chunks = native_chunks(entry, row_bytes // max(prod(entry.shape[1:]), 1), target_bytes=block_bytes)
+        if chunks is not None:
+            largest = max(largest, (column.decoded_bytes, min(chunks[0], entry.shape[0])))
+    return largest[1]
 
 
 def pack_bounds(decoded_bytes: Sequence[int], *, partition_bytes: int | None) -> npt.NDArray[np.int64]:

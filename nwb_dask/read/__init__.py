@@ -5,6 +5,7 @@ from __future__ import annotations
 from nwb_dask.read.batches import read_batches
 from nwb_dask.read.kept import KeptValues
 from nwb_dask.read.scan import check_choice, checked_label, checked_names, scan_sources
+from nwb_dask.read.session_columns import SessionNames
 from nwb_dask.read.slab import StoredStamps, read_slab
 from nwb_dask.read.table import MaskFunction, read_partition, read_scan
 from nwb_dask.read.trust import read_trusting
@@ -13,6 +14,7 @@ from nwb_dask.read.warn import warn_skipped, warn_user
 __all__ = [
     "KeptValues",
     "MaskFunction",
+    "SessionNames",
     "StoredStamps",
     "check_choice",
     "checked_label",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -11,14 +11,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nwb_dask.catalog.shared import SharedCatalog
+from nwb_dask.catalog.shared import SESSIONS, SharedCatalog
 from nwb_dask.errors import MalformedFileError, PathNotFoundError
 from nwb_dask.model.kinds import RECORDS
 from nwb_dask.model.stored_schema import TableSchema, schema_from_row
-from nwb_dask.plan.assemble import Holder, Wish, assemble_fields
+from nwb_dask.plan.assemble import Holder, Layout, Wish, assemble_layout
 from nwb_dask.plan.scan import PIECES, Scan
-from nwb_dask.plan.split import pack_bounds
 from nwb_dask.read.describe import is_glob, normalize_path
+from nwb_dask.read.packed_records import unpack_record
+from nwb_dask.read.records import Record
+from nwb_dask.read.session_columns import catalogued
 from nwb_dask.read.suggestions import suggest_tables
 from nwb_dask.read.warn import warn_skipped
 
@@ -32,6 +34,8 @@ class CatalogRequest:
     tables: tuple[str, ...]
     wish: Wish
     names: frozenset[str] | None
+    session: Mapping[str, str]
+    """Name of each session column -> the metadata that it has."""
     missing_table: str
     errors: str
     access: object
@@ -64,12 +68,15 @@ def scan_catalog(catalog: SharedCatalog, request: CatalogRequest) -> Scan:
     holders = [_holder(schema, chosen, codes == i, names, request.names) for i, schema in enumerate(schemas)]
     # In the order in which files have them, which is that of columns.
     order = np.argsort([holder[0] for holder in holders])
-    fields = assemble_fields([holders[i][1] for i in order], request.wish)
     sizes = _Bytes(chosen.rows, codes, schemas, request.names)
     wish = request.wish
-    pieces, decoded = _pieces(catalog, sessions, chosen, sizes.decoded() if wish.is_sized else None, wish)
-    bounds = pack_bounds(decoded.tolist(), partition_bytes=wish.partition_bytes)
-    return Scan(wish.table, fields, pieces, bounds, sizes.stored(), skipped, request.access)
+    if request.session:
+        # No field of the metadata has the name of a column of the catalog.
+        known = sessions.select(["_nwb_path", *sessions.column_names[len(SESSIONS) :]])
+        wish = replace(wish, session=catalogued(known, request.session, wish.table, catalog.name))
+    layout = _laid_out(catalog, sessions, chosen, sizes.decoded() if wish.is_sized else None, wish)
+    scan = assemble_layout([holders[i][1] for i in order], layout, wish, stored=sizes.stored(), access=request.access)
+    return replace(scan, skipped=skipped)
 
 
 def list_catalog(catalog: SharedCatalog, errors: str) -> dict[str, tuple[str, ...]]:
@@ -87,6 +94,19 @@ def list_catalog(catalog: SharedCatalog, errors: str) -> dict[str, tuple[str, ..
         if len(held):
             found[kinds[code]] = tuple(names[held].tolist())
     return found
+
+
+def catalogued_records(catalog: SharedCatalog, errors: str) -> list[tuple[str, Record]]:
+    """Return what describes each session, by name, in order, as `records.read_record` has it."""
+    skipped = _failed(catalog, errors)
+    if skipped:
+        warn_skipped(skipped, catalog.n_sessions)
+    rows, numbers = catalog.whole_table("records"), catalog.session_numbers("records")
+    names = catalog.table("sessions").column("_nwb_path").to_pylist()
+    places = np.argsort(numbers, kind="stable")
+    places = places[numbers[places] >= 0]
+    packed = rows.column("record").take(pa.array(places)).to_pylist()
+    return [(names[number], unpack_record(data)) for number, data in zip(numbers[places], packed, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,16 +204,17 @@ def _holder(
     return first, Holder(path, name, columns, schema.names, int(np.count_nonzero(holds)))
 
 
-def _pieces(
-    catalog: SharedCatalog, sessions: pa.Table, chosen: _Chosen, decoded: _Rows | None, wish: Wish
-) -> tuple[pa.Table, _Rows]:
-    """Return the pieces as `plan.scan.pieces_table` has them, and the size of each."""
+def _laid_out(catalog: SharedCatalog, sessions: pa.Table, chosen: _Chosen, decoded: _Rows | None, wish: Wish) -> Layout:
+    """Return the pieces, split as `plan.split.split_piece` does."""
     n_rows = chosen.rows.column("n_rows").to_numpy()
     decoded = np.zeros_like(n_rows) if decoded is None else decoded
     tables, starts, stops = np.arange(len(n_rows)), np.zeros_like(n_rows), n_rows
     if wish.block_bytes is not None:
         is_split = (decoded > wish.block_bytes) & (n_rows > 1)
-        steps = np.where(is_split, np.maximum(1, n_rows * wish.block_bytes // np.maximum(decoded, 1)), n_rows)
+        steps = np.maximum(1, n_rows * wish.block_bytes // np.maximum(decoded, 1))
+        units = chosen.rows.column("chunk_rows").to_numpy()
+        units = np.where(units <= steps, units, 1)
+        steps = np.where(is_split, steps // units * units, n_rows)
         n_parts = np.maximum(1, -(-n_rows // np.maximum(steps, 1)))
         tables = np.repeat(tables, n_parts)
         within = np.arange(len(tables)) - np.repeat(np.cumsum(n_parts) - n_parts, n_parts)
@@ -218,7 +239,7 @@ def _pieces(
         "stop": pa.array(stops, pa.int64()),
     }
     table = pa.table([columns[field.name] for field in PIECES], schema=PIECES).combine_chunks()
-    return table, decoded
+    return Layout(table, decoded.tolist(), chosen.sessions[tables].tolist(), n_rows[tables].tolist())
 
 
 @dataclass(frozen=True, slots=True)

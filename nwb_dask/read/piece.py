@@ -50,6 +50,7 @@ class OpenPiece:
         self._source = Source(piece.url, piece.identity)
         self._file: File | None = None
         self._values = RecentFile(self._source, None)
+        self._constants = dict(piece.constants)
         self._stack = ExitStack()
 
     @property
@@ -71,7 +72,7 @@ class OpenPiece:
         """Open the file and look the table up, unless all that may be asked for was read already."""
         piece, partition = self.piece, self._partition
         access = partition.access if isinstance(partition.access, Access) else Access()
-        fields = [f for f in (*partition.fields, *partition.predicate_fields) if f.name not in _PATHS]
+        fields = [f for f in (*partition.fields, *partition.predicate_fields) if not _is_planned(f)]
         wanted = {field.stored for field in fields}
         known = None if self._kept is None else self._kept.table(self._source, piece.table, wanted)
         if known is None:
@@ -130,12 +131,14 @@ class OpenPiece:
 
     def _stored(self, field: Field, n_rows: int) -> Column | None:
         """Return the column to read for a field; None where nothing has to be read."""
-        column = None if field.name in _PATHS else _column(self._table, field)
+        column = None if _is_planned(field) else _column(self._table, field)
         return None if column is None or (n_rows == 0 and not column.problem) else column
 
     def _made(self, field: Field, rows: Spans, n_rows: int) -> pa.Array:
         if field.name in _PATHS:
             return self._path_column(field.name, rows, n_rows)
+        if field.is_constant:
+            return _repeated(self._constants[field.name], field.type, n_rows)
         return conform(pa.nulls(n_rows), field)
 
     def _path_column(self, name: str, rows: Spans, n_rows: int) -> pa.Array:
@@ -147,6 +150,18 @@ class OpenPiece:
 
 
 _PATHS = frozenset(PATH_COLUMNS)
+
+
+def _is_planned(field: Field) -> bool:
+    """Whether the plan has the values, and nothing of the table is read."""
+    return field.is_constant or field.name in _PATHS
+
+
+def _repeated(value: object, type_: pa.DataType, n_rows: int) -> pa.Array:
+    if pa.types.is_nested(type_):
+        # pa.repeat refuses to repeat a list no times (pyarrow 26).
+        return pa.array([value], type_).take(pa.array(np.zeros(n_rows, np.int64)))
+    return pa.repeat(pa.scalar(value, type_), n_rows)
 
 
 def _column(table: Table, field: Field) -> Column | None:

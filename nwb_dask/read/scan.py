@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -18,6 +18,8 @@ from nwb_dask.read.catalogued import CatalogRequest, scan_catalog
 from nwb_dask.read.describe import describe_table, list_tables, match_tables
 from nwb_dask.read.kept import KeptValues
 from nwb_dask.read.opening import open_source
+from nwb_dask.read.records import Record, read_record
+from nwb_dask.read.session_columns import SessionNames, checked_session_columns, described
 from nwb_dask.read.suggestions import suggest_tables
 from nwb_dask.read.visit import visit_files
 from nwb_dask.storage import Access, Named, expand_sources, make_access
@@ -34,6 +36,8 @@ class _Request:
     names: frozenset[str] | None
     resolve: tuple[str, ...] | bool
     kept: KeptValues | None
+    with_record: bool
+    """Whether the metadata of each file is asked for as well."""
 
 
 def scan_sources(
@@ -52,16 +56,19 @@ def scan_sources(
     include_path_columns: bool = True,
     resolve: Sequence[str] | bool = (),
     kept: KeptValues | None = None,
+    session_columns: SessionNames = (),
+    sorted_by: str | None = None,
 ) -> Scan:
     """Return the plan of reading `table` from every file of `source`; reads metadata only, and of a catalog no file.
 
     Parameters are those of `nwb_dask.dataframe.read_nwb`; `extra` names columns that a filter needs and
-    the result does not show, and `kept` takes small columns on the way.
+    the result does not show, `kept` takes small columns on the way, and `sorted_by` is a session column in whose
+    order files are read.
 
     Raises
     ------
     PathNotFoundError
-        If no file has the table, or a column asked for; the nearest names are said.
+        If no file has the table, or a column or metadata asked for; the nearest names are said.
     MalformedFileError, SourceUnavailableError
         If a file cannot be read; with ``errors="skip"`` corrupt and missing files are left out instead.
     SchemaConflictError
@@ -77,7 +84,8 @@ def scan_sources(
     access = make_access(_mapping("storage_options", storage_options))
     overrides = {n: parse_type(value) for n, value in _mapping("schema_overrides", schema_overrides).items()}
     wanted, extra = None if columns is None else checked_names("columns", columns), checked_names("index", extra)
-    names = None if wanted is None else frozenset((*wanted, *extra)) - frozenset(PATH_COLUMNS)
+    session = checked_session_columns(session_columns)
+    names = None if wanted is None else frozenset((*wanted, *extra)) - frozenset(PATH_COLUMNS) - session.keys()
     chosen = resolve if isinstance(resolve, bool) else checked_names("resolve", resolve)
     label = tables[0] if len(tables) == 1 else ", ".join(tables)
     wish = Wish(
@@ -90,17 +98,21 @@ def scan_sources(
         None if blocksize is None else parse_bytes(blocksize),
         None if aggregate_files is None else parse_bytes(aggregate_files),
         chosen,
+        None,
+        sorted_by,
     )
     if isinstance(source, SharedCatalog) and not chosen:
-        return scan_catalog(source, CatalogRequest(tables, wish, names, missing_table, errors, access))
-    request = _Request(tables, names, chosen, kept)
+        return scan_catalog(source, CatalogRequest(tables, wish, names, session, missing_table, errors, access))
+    request = _Request(tables, names, chosen, kept, with_record=bool(session.keys()))
     visited, skipped = visit_files(
         expand_sources(source, access), access, partial(_describe, request), skip_corrupt=errors == "skip"
     )
-    found = [one for _, one in visited]
+    found = [one for _, (one, _) in visited]
     lacking = [one for one in found if not one.tables]
     if lacking and (missing_table == "raise" or len(lacking) == len(found)):
         raise _no_table(label, lacking, found, access)
+    records = [(one.name, record) for _, (one, record) in visited if one.tables]
+    wish = replace(wish, session=described(records, session, label) if session else None)
     return assemble_scan([one for one in found if one.tables], wish, skipped=skipped, access=access)
 
 
@@ -139,7 +151,7 @@ def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise ValueError(message)
 
 
-def _describe(request: _Request, named: Named, file: File) -> Found:
+def _describe(request: _Request, named: Named, file: File) -> tuple[Found, Record]:
     paths = dict.fromkeys(path for table in request.tables for path in match_tables(file, table))
     tables = []
     for path in paths:
@@ -148,7 +160,8 @@ def _describe(request: _Request, named: Named, file: File) -> Found:
             tables.append(described)
             if request.kept is not None:
                 request.kept.keep(file, described, request.names)
-    return Found(file.source, named.name, named.typed, tuple(tables))
+    record = read_record(file) if request.with_record and tables else {}
+    return Found(file.source, named.name, named.typed, tuple(tables)), record
 
 
 def _table_or_none(file: File, path: str, request: _Request) -> Table | None:

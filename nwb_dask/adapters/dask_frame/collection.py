@@ -13,7 +13,7 @@ from nwb_dask.adapters.dask_frame.expr import ReadNWB
 from nwb_dask.model.field import PATH_COLUMNS
 from nwb_dask.plan.filters import Filters, named_columns
 from nwb_dask.plan.scan import Scan
-from nwb_dask.read import checked_label, checked_names, scan_sources
+from nwb_dask.read import SessionNames, checked_label, checked_names, scan_sources
 
 
 def read_nwb(
@@ -32,6 +32,8 @@ def read_nwb(
     aggregate_files: float | str | None = None,
     include_path_columns: bool = True,
     resolve: Sequence[str] | bool = (),
+    session_columns: SessionNames = (),
+    divisions: bool = False,
 ) -> dd.DataFrame:
     """Return a table of one or many NWB files as a Dask DataFrame.
 
@@ -52,8 +54,9 @@ def read_nwb(
         Rows to keep: ``[("quality", "==", "good"), ("rate", ">", 5)]``, a list of such lists (any of them), or text as
         for ``DataFrame.query``. The same as filtering the result, which is pushed down as well.
     index : str, optional
-        The column that labels the rows. By default labels are row numbers, which start again in each table and stay
-        with the rows that a filter keeps. Divisions are unknown.
+        The column that labels the rows; it may be one of `session_columns`. By default labels are row numbers, which
+        start again in each table and stay with the rows that a filter keeps. Divisions are known if the label is a
+        session column (or ``_nwb_path``) of text or integers that increases from each partition to the next.
     storage_options : mapping, optional
         Credentials and endpoints by the names of s3fs or obstore. Secrets do not travel in graphs: they are sent to
         the workers of the current client, if there is one.
@@ -77,6 +80,15 @@ def read_nwb(
         name is ``./_nwb_path``, its path in the table.
     resolve : sequence of str or bool
         DynamicTableRegion columns whose target rows are joined as ``<region>.<column>``; True means all.
+    session_columns : sequence of str or mapping, optional
+        Metadata of each session to join to its rows, by the names and with the types of `nwb_dask.read_metadata`:
+        ``["subject_id", "session_start_time"]``; ``n_rows`` is the number of rows of the table. A mapping gives other
+        names, ``{"mouse": "subject_id"}``. Read with the plan; a
+        filter on them leaves files unopened. What a file lacks is null.
+    divisions : bool
+        Whether divisions must be known: tables are then read in the order of `index`, and equal labels share a
+        partition. ``df.loc["ses-3"]`` opens the files of that label, and frames of two tables are joined on the index
+        without a shuffle.
 
     Returns
     -------
@@ -88,9 +100,10 @@ def read_nwb(
     Raises
     ------
     PathNotFoundError
-        If no file has the table or a column; the nearest names are said.
+        If no file has the table, a column or the metadata; the nearest names are said. If a session column has the name
+        of a column of the table.
     PredicateError
-        If `filters` has no meaning for its columns.
+        If `filters` has no meaning for its columns, or `divisions` are asked for and a label is absent or has no order.
     SchemaConflictError
         If files hold a column in types that have no lossless common type.
     MalformedFileError, SourceUnavailableError
@@ -105,6 +118,8 @@ def read_nwb(
     """
     wanted = None if columns is None else list(checked_names("columns", columns))
     label = checked_label(index)
+    if divisions:
+        _check_divisions(label, blocksize)
     filtered = named_columns(filters)
     extra = () if filtered is None else (*sorted(filtered - set(PATH_COLUMNS)), *((label,) if label else ()))
     scan = scan_sources(
@@ -121,6 +136,8 @@ def read_nwb(
         aggregate_files=aggregate_files,
         include_path_columns=include_path_columns,
         resolve=resolve,
+        session_columns=session_columns,
+        sorted_by=label if divisions else None,
     )
     shown = _shown(scan, wanted, label, include_path_columns=include_path_columns)
     share_access(scan.access)
@@ -152,7 +169,15 @@ def frame_of_scan(
     return frame
 
 
+def _check_divisions(label: str | None, blocksize: float | str | None) -> None:
+    if label is None:
+        raise ValueError("divisions=True needs the labels: index= one of session_columns, or '_nwb_path'")
+    if blocksize is not None:
+        raise ValueError("divisions=True keeps the rows of a label together, which blocksize= splits; give one of them")
+
+
 def _shown(scan: Scan, wanted: list[str] | None, index: str | None, *, include_path_columns: bool) -> tuple[str, ...]:
-    names = [field.name for field in scan.fields] if wanted is None else wanted
+    session = [field.name for field in scan.fields if field.is_constant]
+    names = [field.name for field in scan.fields] if wanted is None else [*wanted, *session]
     paths = PATH_COLUMNS if include_path_columns else ()
     return tuple(name for name in dict.fromkeys((*names, *paths)) if name != index)

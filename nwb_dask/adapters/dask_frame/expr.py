@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import weakref
 from functools import cached_property, reduce
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,13 +29,12 @@ from nwb_dask.adapters.dask_frame.pushdown import (
 )
 from nwb_dask.adapters.dask_frame.task import FrameSpec, no_rows, read_frame
 from nwb_dask.errors import NWBDaskError
-from nwb_dask.model.field import NWB_PATH, TABLE_INDEX, TABLE_PATH, Field, path_fields
+from nwb_dask.model.field import NWB_PATH, TABLE_INDEX, Field, path_fields
 from nwb_dask.plan.check import check_predicate
-from nwb_dask.plan.predicate import Node, all_of, columns_of
+from nwb_dask.plan.predicate import Call, Node, all_of, columns_of, conjuncts
 from nwb_dask.plan.query import parse_query
 from nwb_dask.plan.scan import Scan
 
-_CONSTANT_COLUMNS = frozenset({NWB_PATH, TABLE_PATH})
 _LIMITS: tuple[type, ...] = (dx.Head, dx.Tail, dx.BlockwiseHead, dx.BlockwiseTail)
 
 
@@ -83,12 +83,21 @@ class ReadNWB(Source):
         return int(self.operand("scan").n_partitions) if chosen is None else len(chosen)
 
     @property
-    def divisions(self) -> tuple[None, ...]:
-        """Unknown: row numbers start again in each table."""
-        return (None,) * (self.npartitions + 1)
+    def divisions(self) -> tuple[object, ...]:
+        """Labels at which partitions begin; unknown for row numbers, which start again in each table."""
+        return self._labels or (None,) * (self.npartitions + 1)
 
-    def _divisions(self) -> tuple[None, ...]:
+    def _divisions(self) -> tuple[object, ...]:
         return self.divisions
+
+    @cached_property
+    def _labels(self) -> tuple[object, ...] | None:
+        label, chosen = self.operand("index_column"), self.operand("_partitions")
+        known = None if label is None else self.operand("scan").divisions(label)
+        if known is None or chosen is None:
+            return known
+        is_rising = len(chosen) > 0 and all(one < other for one, other in pairwise(chosen))
+        return (*(known[number] for number in chosen), known[chosen[-1] + 1]) if is_rising else None
 
     @cached_property
     def _meta(self) -> pd.DataFrame | pd.Series:
@@ -118,14 +127,12 @@ class ReadNWB(Source):
         """Tell for each partition of the scan whether it may have rows; shape (scan.n_partitions,)."""
         scan: Scan = self.operand("scan")
         predicate = self.operand("predicate")
-        if predicate is None or not columns_of(predicate) & _CONSTANT_COLUMNS:
-            return np.ones(scan.n_partitions, np.bool_)
-        return scan.may_match(predicate)
+        return np.ones(scan.n_partitions, np.bool_) if predicate is None else scan.may_match(predicate)
 
     def _filtered_task(self, name: Any, index: int) -> dx.Task:  # noqa: ANN401  # a key of dask
         if not self.may_match[index]:
             return dx.Task(name, no_rows, self.spec, _data_producer=True)
-        partition = self.operand("scan").partition(index, fields=())
+        partition = self.operand("scan").partition(index, fields=(), constants=self.spec.constants)
         return dx.Task(name, read_frame, partition, self.spec, _data_producer=True)
 
     def with_operands(self, **operands: object) -> ReadNWB:
@@ -227,14 +234,16 @@ class ReadNWB(Source):
         if NWB_PATH in columns_of(node):
             node = scan.canonical(node)
         old = self.operand("predicate")
-        read = self.with_operands(predicate=node if old is None else all_of((old, node)))
+        together = node if old is None else Call("and", (old, node))
+        read = self.with_operands(predicate=together, scan=scan.without_pieces(together))
         chosen = np.array(dx.partitions_of(self), np.intp)
         alive = read.may_match[chosen]
-        if least is None or alive.all():
-            return read
-        needed = max(least - int(alive.sum()), 0)
-        alive[np.flatnonzero(~alive)[:needed]] = True
-        return read.with_operands(scan=scan.take(chosen[alive]), _partitions=None)
+        if least is not None and not alive.all():
+            needed = max(least - int(alive.sum()), 0)
+            alive[np.flatnonzero(~alive)[:needed]] = True
+            read = read.with_operands(scan=read.operand("scan").take(chosen[alive]), _partitions=None)
+        undecided = [part for part in conjuncts(together) if not read.operand("scan").must_match(part)]
+        return read.with_operands(predicate=all_of(undecided))
 
     def takes_filter(self, gate: dx.Expr, dependents: Dependents) -> bool:
         """Whether something of the filter `gate` can be pushed."""

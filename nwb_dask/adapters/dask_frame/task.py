@@ -40,6 +40,11 @@ class FrameSpec:
         return self.columns if self.label.name in known else (self.label, *self.columns)
 
     @cached_property
+    def constants(self) -> frozenset[str]:
+        """Session columns that are needed."""
+        return frozenset(field.name for field in (*self.fields, *self.predicate_fields) if field.is_constant)
+
+    @cached_property
     def _packed(self) -> bytes:
         parts = (self.columns, self.label, self.predicate, self.predicate_fields, self.limit, self.as_series)
         return zlib.compress(pickle.dumps(parts), 9)

@@ -14,7 +14,7 @@ from nwb_dask.adapters.polars_frame.convert import schema, to_polars
 from nwb_dask.adapters.polars_frame.ending import until_exit
 from nwb_dask.adapters.polars_frame.translate import pushed_down
 from nwb_dask.plan import Scan
-from nwb_dask.read import checked_names, read_batches, scan_sources
+from nwb_dask.read import SessionNames, checked_names, read_batches, scan_sources
 
 
 def scan_nwb(
@@ -29,6 +29,7 @@ def scan_nwb(
     include_path_columns: bool = True,
     resolve: Sequence[str] | bool = (),
     lengths: Sequence[str] | bool = (),
+    session_columns: SessionNames = (),
 ) -> pl.LazyFrame:
     """Return a table of one or many NWB files as a polars LazyFrame.
 
@@ -62,6 +63,11 @@ def scan_nwb(
     lengths : sequence of str or bool
         Ragged columns of which the length of each list is added as ``<column>.n``, in 64-bit integers; True means all.
         Lengths are read from the index alone, and a filter on them is handed to the read.
+    session_columns : sequence of str or mapping, optional
+        Metadata of each session to join to its rows, by the names and with the types of `nwb_dask.read_metadata`:
+        ``["subject_id", "session_start_time"]``; ``n_rows`` is the number of rows of the table. A mapping gives other
+        names, ``{"mouse": "subject_id"}``. Read with the plan; a
+        filter on them leaves files unopened. What a file lacks is null.
 
     Returns
     -------
@@ -72,7 +78,7 @@ def scan_nwb(
     Raises
     ------
     PathNotFoundError
-        If no file has the table.
+        If no file has the table or the metadata, or a session column has the name of a column of the table.
     SchemaConflictError
         If files hold a column in types that have no lossless common type, or polars has no dtype for one.
     MalformedFileError, SourceUnavailableError
@@ -104,6 +110,7 @@ def scan_nwb(
         errors=errors,
         include_path_columns=include_path_columns,
         resolve=resolve,
+        session_columns=session_columns,
     )
     share_access(scan.access)
     chosen = lengths if isinstance(lengths, bool) else checked_names("lengths", lengths)

@@ -11,13 +11,14 @@ dataset  `SharedCatalog`: an open one, whose tables are read when needed
 from __future__ import annotations
 
 from nwb_dask.catalog.shared.dataset import SharedCatalog, open_shared
-from nwb_dask.catalog.shared.layout import LAYOUT, MANIFEST
+from nwb_dask.catalog.shared.layout import LAYOUT, MANIFEST, SESSIONS
 from nwb_dask.catalog.shared.manifest import Manifest, Part, find_manifest, read_manifest, write_manifest
 from nwb_dask.catalog.shared.parts import write_tables
 
 __all__ = [
     "LAYOUT",
     "MANIFEST",
+    "SESSIONS",
     "Manifest",
     "Part",
     "SharedCatalog",

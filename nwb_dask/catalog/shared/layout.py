@@ -52,11 +52,13 @@ TABLES = pa.schema(
         ("n_rows", _COUNT),
         ("schema", _NAME),
         ("stored_bytes", _COUNT),
+        ("chunk_rows", _COUNT),
         ("column_stored_bytes", pa.list_(_COUNT)),
         ("column_decoded_bytes", pa.list_(_COUNT)),
     ]
 )
-"""Bytes of each column are in the order of the schema: in the file, and in memory."""
+"""``chunk_rows``: of a stored chunk of the largest column in which rows lie one after the other. Bytes of columns are in
+the order of the schema: in the file, and in memory."""
 
 _COLUMN = pa.struct(
     [

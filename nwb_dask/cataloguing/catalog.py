@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nwb_dask.catalog.shared import SharedCatalog, open_shared
+from nwb_dask.catalog.shared import MANIFEST, SharedCatalog, open_shared
 from nwb_dask.cataloguing.find import Wanted, find_sessions
 from nwb_dask.model import Field
 from nwb_dask.read import check_choice
@@ -36,7 +36,7 @@ def open_catalog(
     Parameters
     ----------
     catalog : path or URL
-        Where `nwb_dask.build_catalog` wrote it.
+        Where `nwb_dask.build_catalog` wrote it, or its ``nwb_dask_catalog.json``.
     sources : optional
         Where files are now, by the same names: URLs with a signature, which no catalog keeps.
     storage_options : mapping, optional
@@ -57,8 +57,9 @@ def open_catalog(
         If it is damaged, now or when a table is read.
     """
     access = make_access(storage_options)
+    where = os.fspath(catalog).removesuffix(f"/{MANIFEST}")
     urls = None if sources is None else {one.name: one.url for one in expand_sources(sources, access)}
-    return open_shared(Catalog, catalog, access, urls)
+    return open_shared(Catalog, where, access, urls)
 
 
 class Catalog(SharedCatalog):
@@ -180,7 +181,11 @@ class Catalog(SharedCatalog):
 
     def _repr_html_(self) -> str:
         """Show that, and which tables there are."""
-        rows = self._rows("tables")
+        rows = (
+            self._rows("tables")
+            .select(["path", "n_rows"])
+            .cast(pa.schema([("path", pa.string()), ("n_rows", pa.int64())]))
+        )
         counts = rows.group_by("path").aggregate([("n_rows", "sum"), ("n_rows", "count")]).sort_by("path")
         cells = [
             f"<tr><td>{escape(str(one['path']))}</td><td>{one['n_rows_count']}</td><td>{one['n_rows_sum']}</td></tr>"

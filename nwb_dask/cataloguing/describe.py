@@ -15,12 +15,13 @@ from nwb_dask.catalog.serialize import pack, unpack
 from nwb_dask.cataloguing.statistics import ColumnRow, column_rows
 from nwb_dask.errors import NWBDaskError
 from nwb_dask.index import Identity, Url
-from nwb_dask.model import Column, Table, lengths_column
+from nwb_dask.model import Column, Table, find_tables, lengths_column
+from nwb_dask.model.kinds import neurodata_type
 from nwb_dask.model.series import SampledTiming, Series, StoredTiming
 from nwb_dask.model.stored_schema import schema_of, schema_row
 from nwb_dask.plan.split import rows_per_chunk
 from nwb_dask.read.column import read_columns
-from nwb_dask.read.describe import describe_table, list_tables
+from nwb_dask.read.describe import describe_table, list_objects
 from nwb_dask.read.opening import open_source
 from nwb_dask.read.packed_records import pack_record, packable
 from nwb_dask.read.records import read_record
@@ -120,8 +121,12 @@ def _describe(file: File, detail: Detail) -> Described:
     record = pack_record(read_record(file))
     tables, columns = [], []
     schemas: dict[str, object] = {}
-    for path in list_tables(file):
+    index = list_objects(file)
+    for path in find_tables(index):
         table = describe_table(file, path)
+        group = index.group(path) or index.array(path)
+        # Of a table only those attributes are read that its columns need.
+        neurodata = table.neurodata_type if group is None else neurodata_type(group)
         row = schema_row(schema_of(table))
         digest = str(row["schema"])
         if digest not in schemas:
@@ -129,7 +134,7 @@ def _describe(file: File, detail: Detail) -> Described:
         stored = tuple(column.stored_bytes for column in table.columns.values())
         decoded = tuple(column.decoded_bytes for column in table.columns.values())
         unit = rows_per_chunk(table.columns.values(), block_bytes=_BLOCK_BYTES)
-        tables.append((path, table.neurodata_type, table.kind, table.n_rows, digest, unit, stored, decoded))
+        tables.append((path, neurodata, table.kind, table.n_rows, digest, unit, stored, decoded))
         if detail.statistics and table.kind not in {"series", "record"}:
             columns += [(path, *one) for one in _statistics(file, table, detail.range_rows)]
     series = tuple(one for path in find_series(file) if (one := _series(file, path)) is not None)

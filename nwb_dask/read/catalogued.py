@@ -234,7 +234,8 @@ def _laid_out(catalog: SharedCatalog, sessions: pa.Table, chosen: _Chosen, decod
         "kind": source.column("identity_kind").cast(PIECES.field("kind").type),
         "value": source.column("identity_value"),
         "size": source.column("size_bytes"),
-        "table": chosen.rows.column("path").take(pa.array(tables)),
+        # Only the paths that occur.
+        "table": chosen.rows.column("path").take(pa.array(tables)).cast(pa.string()).dictionary_encode(),
         "start": pa.array(starts, pa.int64()),
         "stop": pa.array(stops, pa.int64()),
     }

@@ -15,6 +15,7 @@ from nwb_dask.model import Field
 from nwb_dask.plan.statistics import UNKNOWN_COUNT, ColumnStatistics
 
 _Rows = npt.NDArray[np.int64]
+_Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class KnownPieces:
     """Which of `paths` the table has."""
     starts: _Rows
     stops: _Rows
-    has: Mapping[str, npt.NDArray[np.bool_]]
+    has: Mapping[str, _Mask]
     """Column -> whether the table has it."""
 
 
@@ -60,7 +61,7 @@ class CatalogStatistics(Mapping[str, ColumnStatistics]):
     def _of(self, field: Field) -> ColumnStatistics:
         pieces, kind = self._pieces, bound_type(field.type)
         rows, first, counts = self._ranges(field.name)
-        known = _ranges_of(rows, kind, field)
+        known = _ranges_of(rows, kind)
         step = int(str(self._catalog.options.get("range_rows", 1 << 16)))
         begin = np.minimum(pieces.starts // step, counts)
         end = np.minimum(-(-pieces.stops // step), counts)
@@ -75,10 +76,10 @@ class CatalogStatistics(Mapping[str, ColumnStatistics]):
         is_whole[some] = (row_start[places[bounds[:-1][some]]] == pieces.starts[some]) & (
             row_stop[places[bounds[1:][some] - 1]] == pieces.stops[some]
         )
-        return _of_pieces(found, field, pieces, some, is_whole, kind)
+        return _of_pieces(found, field, pieces, some, is_whole)
 
     def _ranges(self, name: str) -> tuple[pa.Table, _Rows, _Rows]:
-        """Return what is known of ranges of rows of a column, where those of each piece begin, and how many there are."""
+        """Return what is known of ranges of a column, where those of each piece begin, and how many there are."""
         table, keys = self._keyed()
         column = table.column("column").combine_chunks()
         code = pc.index(column.dictionary, name).as_py()
@@ -115,7 +116,7 @@ def bound_type(kind: pa.DataType) -> pa.DataType | None:
     return None
 
 
-def _ranges_of(rows: pa.Table, kind: pa.DataType | None, field: Field) -> ColumnStatistics:
+def _ranges_of(rows: pa.Table, kind: pa.DataType | None) -> ColumnStatistics:
     """Return what is known of each range, in the type in which values are read; nothing of ranges of another type."""
     suffix = "text" if kind == pa.string() else "int"
     low, high = (rows.column(f"{end}_{suffix}").combine_chunks() for end in ("min", "max"))
@@ -132,30 +133,20 @@ def _ranges_of(rows: pa.Table, kind: pa.DataType | None, field: Field) -> Column
     low, high = low.cast(kind), high.cast(kind)
     is_known = pc.is_valid(low).to_numpy(zero_copy_only=False) | (n_null + n_nan == n_rows)
     values = rows.column("values").combine_chunks().cast(pa.large_list(pa.string())) if kind == pa.string() else None
-    if field.is_constant or field.lengths_of:
-        n_null = np.full(len(rows), UNKNOWN_COUNT, np.int64)
     return ColumnStatistics(low, high, n_null, n_nan, values, is_known)
 
 
 def _of_pieces(
-    found: ColumnStatistics,
-    field: Field,
-    pieces: KnownPieces,
-    some: npt.NDArray[np.bool_],
-    is_whole: npt.NDArray[np.bool_],
-    kind: pa.DataType | None,
+    found: ColumnStatistics, field: Field, pieces: KnownPieces, some: _Mask, is_whole: _Mask
 ) -> ColumnStatistics:
-    """Return the statistics with what pieces without ranges are known to have: nothing, or nulls where a file has no such."""
+    """Return the statistics with those of pieces without ranges: all rows are null where a file lacks the column."""
     n_rows = pieces.stops - pieces.starts
-    lacks = ~pieces.has.get(field.name, np.zeros(len(n_rows), np.bool_)) if not field.lengths_of else ~some
-    absent = lacks & (not field.lengths_of)
-    unknown = ~some & ~absent
+    has = pieces.has.get(field.stored, np.zeros(len(n_rows), np.bool_))
+    unknown = ~some & has
     n_null, n_nan = (np.where(is_whole | (one == 0), one, UNKNOWN_COUNT) for one in (found.n_null, found.n_nan))
-    n_null = np.where(absent, n_rows, np.where(unknown, UNKNOWN_COUNT, n_null))
-    n_nan = np.where(absent, 0, np.where(unknown, UNKNOWN_COUNT, n_nan))
-    is_known = np.where(absent, True, found.is_known & ~unknown)  # noqa: FBT003  # a mask
-    # A piece without ranges has a null list of values already where nothing is known, and may have an empty one.
+    n_null = np.where(~has, n_rows, np.where(unknown, UNKNOWN_COUNT, n_null))
+    n_nan = np.where(~has, 0, np.where(unknown, UNKNOWN_COUNT, n_nan))
     values = found.values
     if values is not None:
         values = pc.if_else(pa.array(some), values, pa.nulls(len(values), values.type))
-    return ColumnStatistics(found.minimum, found.maximum, n_null, n_nan, values, is_known)
+    return ColumnStatistics(found.minimum, found.maximum, n_null, n_nan, values, ~has | (found.is_known & ~unknown))

@@ -207,7 +207,7 @@ class BucketTarget:
 
     def keys(self, folder: str) -> list[str]:
         """Return the keys below a folder, sorted."""
-        found = list_keys(self._bucket, f"{self._key(folder)}/", self._access, recursive=True)
+        found = list_keys(self._bucket, f"{self._key(folder).rstrip('/')}/".lstrip("/"), self._access, recursive=True)
         start = len(self._prefix) + 1 if self._prefix else 0
         return sorted(key[start:] for key in found)
 

@@ -57,8 +57,8 @@ TABLES = pa.schema(
         ("column_decoded_bytes", pa.list_(_COUNT)),
     ]
 )
-"""``chunk_rows``: of a stored chunk of the largest column in which rows lie one after the other. Bytes of columns are in
-the order of the schema: in the file, and in memory."""
+"""``chunk_rows``: of a stored chunk of the largest column in which rows lie one after another. Bytes of columns, in the
+file and in memory, are in the order of the schema."""
 
 _COLUMN = pa.struct(
     [

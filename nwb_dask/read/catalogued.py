@@ -13,10 +13,12 @@ import pyarrow.compute as pc
 
 from nwb_dask.catalog.shared import SESSIONS, SharedCatalog
 from nwb_dask.errors import MalformedFileError, PathNotFoundError
+from nwb_dask.model import PATH_COLUMNS, lengths_field
 from nwb_dask.model.kinds import RECORDS
 from nwb_dask.model.stored_schema import TableSchema, schema_from_row
 from nwb_dask.plan.assemble import Holder, Layout, Wish, assemble_layout
 from nwb_dask.plan.scan import PIECES, Scan
+from nwb_dask.read.catalogued_statistics import CatalogStatistics, KnownPieces
 from nwb_dask.read.describe import is_glob, normalize_path
 from nwb_dask.read.packed_records import unpack_record
 from nwb_dask.read.records import Record
@@ -241,6 +243,28 @@ def _laid_out(catalog: SharedCatalog, sessions: pa.Table, chosen: _Chosen, decod
     }
     table = pa.table([columns[field.name] for field in PIECES], schema=PIECES).combine_chunks()
     return Layout(table, decoded.tolist(), chosen.sessions[tables].tolist(), n_rows[tables].tolist())
+
+
+def scan_statistics(catalog: SharedCatalog, scan: Scan) -> CatalogStatistics | None:
+    """Return what a catalog says of the pieces of a scan that it has planned; None where names tell no files apart."""
+    names = catalog.table("sessions").column("_nwb_path").combine_chunks()
+    if len(pc.unique(names)) < len(names):
+        return None
+    sessions = pc.index_in(scan.pieces.column("name"), value_set=names).to_numpy().astype(np.int64)
+    codes, paths = _decoded(scan.pieces.column("table"))
+    rows, numbers = catalog.whole_table("tables"), catalog.session_numbers("tables")
+    of_tables, every = _decoded(rows.column("path"))
+    places = np.array([paths.index(path) if path in paths else -1 for path in every], np.int64)[of_tables]
+    keys = np.where((numbers >= 0) & (places >= 0), numbers * len(paths) + places, -1)
+    order = np.argsort(keys, kind="stable")
+    table = order[np.searchsorted(keys[order], sessions * len(paths) + codes)]
+    kinds, digests = _schema_codes(rows.take(pa.array(table)))
+    held = [frozenset(field.name for field in schema.fields) for schema in _schemas(catalog, digests)]
+    starts, stops = (scan.pieces.column(name).to_numpy() for name in ("start", "stop"))
+    fields = [one for one in scan.fields if one.name not in PATH_COLUMNS and not one.is_constant]
+    has = {one.stored: np.array([one.stored in names for names in held])[kinds] for one in fields}
+    fields += [lengths_field(one) for one in fields if pa.types.is_large_list(one.type)]
+    return CatalogStatistics(catalog, KnownPieces(sessions, paths, codes, starts, stops, has), fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import nwb_dask
 from nwb_dask.catalog.shared import MANIFEST
 from nwb_dask.cataloguing import gather
 from nwb_dask.cataloguing.catalog import Catalog
+from nwb_dask.cataloguing.describe import describe_source
 from nwb_dask.cli.answering import CATALOG
 from nwb_dask.errors import MalformedFileError, OutputError, SourceNotFoundError, UnsupportedLayoutError
 from nwb_dask.storage import make_access
@@ -27,11 +28,10 @@ def parts(out: Path) -> list[str]:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note which files are described."""
     names: list[str] = []
-    describe = gather.describe_source
 
     def noting(url: str, name: str, *rest: object) -> object:
         names.append(Path(name).name)
-        return describe(url, name, *rest)  # type: ignore[arg-type]  # passed on
+        return describe_source(url, name, *rest)  # type: ignore[arg-type]  # passed on
 
     monkeypatch.setattr(gather, "describe_source", noting)
     return names
@@ -42,22 +42,21 @@ def test_plain_pandas_and_polars_read_the_tables(catalog: Catalog, written: Path
     assert sessions["_nwb_path"].tolist() == [str(written / f"s{i}.nwb") for i in range(4)]
     tables = pl.read_parquet(f"{catalog.name}/tables/*.parquet")
     for row in sessions.itertuples():
-        found = tables.filter((pl.col("source") == row.source) & (pl.col("path") == "/units"))
+        found = tables.filter(pl.col("source") == str(row.source), pl.col("path") == "/units")
         with h5py.File(str(row.url)) as file:
             assert found["n_rows"].to_list() == [len(file["units/id"])]
 
 
 def test_bounds_are_those_of_the_values_that_h5py_reads(catalog: Catalog) -> None:
-    rows = catalog.columns
+    rows = catalog.frame("columns", "arrow").to_pylist()
     for path in catalog.sessions["_nwb_path"]:
         with h5py.File(path) as file:
             for name in ("firing_rate", "id"):
                 if f"units/{name}" not in file:
                     continue
                 values = file[f"units/{name}"][()]
-                (row,) = rows[(rows._nwb_path == path) & (rows.path == "/units") & (rows.column == name)].to_dict(
-                    "records"
-                )
+                wanted = (path, "/units", name)
+                (row,) = [one for one in rows if (one["_nwb_path"], one["path"], one["column"]) == wanted]
                 kind = "float" if values.dtype.kind == "f" else "int"
                 assert row[f"min_{kind}"] == np.nanmin(values)
                 assert row[f"max_{kind}"] == np.nanmax(values)
@@ -97,7 +96,7 @@ def test_update_opens_only_what_is_new_or_has_changed(
     assert [Path(one).name for one in made.sessions["_nwb_path"]] == ["s1.nwb", "s2.nwb", "s3.nwb", "s9.nwb"]
     anew = nwb_dask.build_catalog(sessions, tmp_path / "other")
     for name in ("sessions", "tables", "columns", "series"):
-        assert made.frame(name, "arrow").to_pylist() == anew.frame(name, "arrow").to_pylist()  # type: ignore[call-overload]  # one of the names
+        assert made.frame(name, "arrow").to_pylist() == anew.frame(name, "arrow").to_pylist()
     assert len(parts(tmp_path / "catalog")) == len(parts(tmp_path / "other"))
 
 
@@ -116,12 +115,11 @@ def test_broken_run_leaves_what_was_there_and_goes_on_where_it_was(
     out = tmp_path / "catalog"
     nwb_dask.build_catalog(sessions / "s0.nwb", out)
     monkeypatch.setattr(gather, "_BATCH", 1)
-    describe = gather.describe_source
 
     def dying(url: str, name: str, *rest: object) -> object:
         if name.endswith("s3.nwb"):
             raise KeyboardInterrupt
-        return describe(url, name, *rest)  # type: ignore[arg-type]  # passed on
+        return describe_source(url, name, *rest)  # type: ignore[arg-type]  # passed on
 
     with monkeypatch.context() as patch:
         patch.setattr(gather, "describe_source", dying)

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -22,10 +20,8 @@ from nwb_dask.testing.files import write_session
 def unopened(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail if a file is opened."""
 
-    @contextmanager
-    def refuse(*_: object, **__: object) -> Iterator[None]:
+    def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a file was opened")
-        yield
 
     monkeypatch.setattr(opening, "open_store", refuse)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -77,15 +77,10 @@ def plan_batches(
 
 def _pieces(scan: Scan, predicate: Node | None, n_rows: int) -> Iterator[Piece]:
     """Yield the pieces that may match, of the first `n_rows` rows; tables without rows are left out."""
-    may_match = np.ones(scan.n_partitions, np.bool_) if predicate is None else scan.may_match(predicate)
-    before = np.cumsum(scan.rows) - scan.rows
-    for number in np.flatnonzero(may_match & (scan.rows > 0) & (before < n_rows)).tolist():
-        left = n_rows - int(before[number])
-        for piece in scan.partition(number, fields=()).pieces:
-            length = min(piece.stop - piece.start, left)
-            if length > 0:
-                yield replace(piece, stop=piece.start + length)
-            left -= length
+    first = scan.first_rows(n_rows)
+    chosen = first if predicate is None else first.without_pieces(predicate)
+    for number in np.flatnonzero(chosen.rows > 0).tolist():
+        yield from (piece for piece in chosen.partition(number, fields=()).pieces if piece.stop > piece.start)
 
 
 def _is_over(n_pieces: int, n_rows: int, row_bytes: float, limits: BatchLimits) -> bool:

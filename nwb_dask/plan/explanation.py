@@ -37,6 +37,8 @@ class ReadPlan:
     """Stored bytes of the columns; with a filter less is read of the heavy ones."""
     n_rows: int | None = None
     """Only the first so many rows of all partitions, if they suffice."""
+    pruned: tuple[tuple[str, int], ...] = ()
+    """Conditions that leave tables, or runs of their rows, unread: each with their number."""
 
     def __str__(self) -> str:
         """Return the plan in words, one line per fact."""
@@ -49,6 +51,7 @@ class ReadPlan:
             f"  columns     {_listed(self.columns)}",
             f"  filter      {self.predicate or 'none'}",
         ]
+        lines += [f"  left out    {number} by {condition}" for condition, number in self.pruned]
         if self.predicate_columns:
             lines.append(f"  read first  {_listed(self.predicate_columns)}")
         if self.heavy and self.predicate is not None:

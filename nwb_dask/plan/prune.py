@@ -1,53 +1,38 @@
-"""Which pieces cannot hold a row that satisfies a predicate, from values that are the same in all their rows."""
+"""Which pieces cannot hold a row that satisfies a predicate, from what is known of their values. Pure.
+
+A predicate becomes three answers for each piece: whether it may be true, false and null in some row. They hold for
+every engine: where these differ, over NaN, null or a conversion, it may be either.
+"""
 
 from __future__ import annotations
 
-import datetime as dt
-import math
-import operator
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, Final
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from nwb_dask.errors import display_url
 from nwb_dask.model.field import NWB_PATH
+from nwb_dask.plan.leaf import outcome_of
+from nwb_dask.plan.leaf_ranges import Answer, answer_of
 from nwb_dask.plan.predicate import Call, Column, Literal, Node, columns_of, replace_nodes
+from nwb_dask.plan.ranges import Mask, Ranges, ranges_of
+from nwb_dask.plan.statistics import ColumnStatistics, Statistics
 
-_Mask = npt.NDArray[np.bool_]
-_EXACT_INTEGER = 2**53
-# Characters that mean the same in every dialect of regular expressions, the dot included.
-_PLAIN_PATTERN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-/ :.")
-
-
-class _Unknown:
-    """A value that is not known, or on which the engines may differ."""
+Constants: TypeAlias = Mapping[str, Sequence[object]]
+"""Columns whose value is the same in all rows of a piece, one value per piece."""
 
 
-class _NotTrue:
-    """A truth that is false in one engine and null in another."""
-
-
-_UNKNOWN: Final = _Unknown()
-_NOT_TRUE: Final = _NotTrue()
-_OUTCOMES: Mapping[object, tuple[bool, bool, bool]] = MappingProxyType(
-    {
-        True: (True, False, False),
-        False: (False, True, False),
-        None: (False, False, True),
-        _NOT_TRUE: (False, True, True),
-        _UNKNOWN: (True, True, True),
-    }
-)
-"""Whether a truth may be true, false and null."""
-_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = MappingProxyType(
-    {"eq": operator.eq, "ne": operator.ne, "lt": operator.lt, "le": operator.le, "gt": operator.gt, "ge": operator.ge}
-)
-
-
-def may_match(node: Node, constants: Mapping[str, Sequence[object]]) -> _Mask:
+def may_match(
+    node: Node,
+    constants: Constants,
+    statistics: Statistics | None = None,
+    *,
+    unordered: Collection[str] = (),
+) -> Mask:
     """Tell for each piece whether some row of it may satisfy `node`.
 
     Parameters
@@ -57,6 +42,10 @@ def may_match(node: Node, constants: Mapping[str, Sequence[object]]) -> _Mask:
     constants : mapping of str to sequence of length n_pieces
         Columns whose value is the same in all rows of a piece, such as ``_nwb_path``; None where it is absent. Floats
         are those of 64-bit columns: with narrower ones constants are compared in other ways.
+    statistics : mapping of str to ColumnStatistics, optional
+        What is known of other columns, with an entry per piece.
+    unordered : collection of str
+        Columns whose values are not ordered as their text is: categories.
 
     Returns
     -------
@@ -64,23 +53,22 @@ def may_match(node: Node, constants: Mapping[str, Sequence[object]]) -> _Mask:
         False only if no row can satisfy `node` in any engine, whatever the other columns hold: NaN, null
         and the differences between the engines are taken into account.
     """
-    return _possible(node, constants, _count(constants))[0]
+    return _possible(node, _Known(constants, statistics or {}, frozenset(unordered)))[0]
 
 
-def must_match(node: Node, constants: Mapping[str, Sequence[object]]) -> _Mask:
+def must_match(
+    node: Node,
+    constants: Constants,
+    statistics: Statistics | None = None,
+    *,
+    unordered: Collection[str] = (),
+) -> Mask:
     """Tell for each piece whether all rows of it satisfy `node` in every engine, whatever the other columns hold.
 
     Parameters are those of `may_match`.
     """
-    true, false, null = _possible(node, constants, _count(constants))
-    return true & ~false & ~null
-
-
-def _count(constants: Mapping[str, Sequence[object]]) -> int:
-    lengths = {len(values) for values in constants.values()}
-    if len(lengths) != 1:
-        raise ValueError(f"constants must have one value per piece each; lengths: {sorted(lengths)}")
-    return lengths.pop()
+    _, false, null = _possible(node, _Known(constants, statistics or {}, frozenset(unordered)))
+    return ~false & ~null
 
 
 def resolve_path_literals(node: Node, spell: Mapping[str, str]) -> Node:
@@ -120,18 +108,61 @@ def _name(file: str, spell: Mapping[str, str]) -> str:
     return spell.get(file, spell.get(bare, bare))
 
 
-def _possible(node: Node, constants: Mapping[str, Sequence[object]], count: int) -> tuple[_Mask, _Mask, _Mask]:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of columns, by name."""
+
+    constants: Constants
+    statistics: Statistics
+    unordered: frozenset[str]
+    seen: dict[str, Ranges | None] = field(default_factory=dict)
+
+    @property
+    def n_pieces(self) -> int:
+        lengths = {*map(len, self.constants.values()), *map(len, self.statistics.values())}
+        if len(lengths) != 1:
+            raise ValueError(f"constants and statistics must have one value per piece each; lengths: {sorted(lengths)}")
+        return lengths.pop()
+
+    def ranges(self, name: str) -> Ranges | None:
+        """Return the values of a column, or None if nothing is known of it."""
+        if name not in self.seen:
+            found = _of_constants(self.constants[name]) if name in self.constants else self.statistics.get(name)
+            self.seen[name] = None if found is None else ranges_of(found)
+        return self.seen[name]
+
+
+def _of_constants(values: Sequence[object]) -> ColumnStatistics | None:
+    """Return text, numbers and bools as statistics; None for others, and for values of different types."""
+    kinds = {type(value) for value in values if value is not None}
+    # 1, 1.0 and True are equal, and not compared alike.
+    if len(kinds) != 1 or not kinds <= {str, int, float, bool}:
+        return None
+    try:
+        array = pa.array(values)
+    except (pa.ArrowInvalid, OverflowError):
+        return None
+    is_null = np.asarray(array.is_null())
+    is_nan = np.zeros(len(array), np.bool_)
+    if pa.types.is_floating(array.type):
+        is_nan = np.asarray(pc.fill_null(pc.is_nan(array), fill_value=False))
+        array = pc.if_else(pa.array(is_nan), pa.scalar(None, array.type), array)
+    known = np.ones(len(array), np.bool_)
+    return ColumnStatistics(array, array, is_null.astype(np.int64), is_nan.astype(np.int64), None, known)
+
+
+def _possible(node: Node, known: _Known) -> Answer:
     """Whether `node` may be true, may be false and may be null in some row, for each piece.
 
     All three may be claimed of a piece and none be met. Logic is that of Kleene in all engines.
     """
     if not (isinstance(node, Call) and node.op in {"and", "or", "xor", "not"}):
-        return _possible_leaf(node, constants, count)
-    true, false, null = _possible(node.args[0], constants, count)
+        return _possible_leaf(node, known)
+    true, false, null = _possible(node.args[0], known)
     if node.op == "not":
         return false, true, null
     for arg in node.args[1:]:
-        t, f, n = _possible(arg, constants, count)
+        t, f, n = _possible(arg, known)
         if node.op == "and":
             true, false, null = true & t, false | f, (null & (t | n)) | (true & n)
         elif node.op == "or":
@@ -141,146 +172,27 @@ def _possible(node: Node, constants: Mapping[str, Sequence[object]], count: int)
     return true, false, null
 
 
-def _possible_leaf(node: Node, constants: Mapping[str, Sequence[object]], count: int) -> tuple[_Mask, _Mask, _Mask]:
-    names = tuple(sorted(columns_of(node)))
-    if not all(name in constants for name in names):
-        return np.ones(count, np.bool_), np.ones(count, np.bool_), np.ones(count, np.bool_)
+def _possible_leaf(node: Node, known: _Known) -> Answer:
+    names = sorted(columns_of(node))
+    if len(names) == 1:
+        ranges = known.ranges(names[0])
+        answer = None if ranges is None else answer_of(node, ranges, is_ordered=names[0] not in known.unordered)
+        if answer is not None:
+            return answer
+    if all(name in known.constants for name in names):
+        return _of_values(node, names, known)
+    anything = np.ones(known.n_pieces, np.bool_)
+    return anything, anything, anything
+
+
+def _of_values(node: Node, names: Sequence[str], known: _Known) -> Answer:
+    """Look at each combination of constants once."""
+    count = known.n_pieces
     numbers: dict[tuple[tuple[object, ...], tuple[type, ...]], int] = {}
-    rows = list(zip(*(constants[name] for name in names), strict=True)) if names else [()] * count
+    rows = list(zip(*(known.constants[name] for name in names), strict=True)) if names else [()] * count
     # Types belong to the key: 1, 1.0 and True are equal, and not compared alike.
     keys = ((row, tuple(map(type, row))) for row in rows)
     codes = np.fromiter((numbers.setdefault(key, len(numbers)) for key in keys), np.intp, count)
-    answers = [_value(node, dict(zip(names, row, strict=True))) for row, _ in numbers]
-    kinds = np.array([_OUTCOMES.get(answer, _OUTCOMES[_UNKNOWN]) for answer in answers], np.bool_).reshape(-1, 3)
-    true, false, null = kinds[codes].T
+    outcomes = [outcome_of(node, dict(zip(names, row, strict=True))) for row, _ in numbers]
+    true, false, null = np.array(outcomes, np.bool_).reshape(-1, 3)[codes].T
     return true, false, null
-
-
-def _value(node: Node, row: Mapping[str, object]) -> object:
-    if isinstance(node, Column):
-        return row[node.name]
-    if isinstance(node, Literal):
-        return _plain(node.value)
-    values = [_value(arg, row) for arg in node.args]
-    for arg, value in zip(node.args, values, strict=True):
-        if value is _UNKNOWN or value is _NOT_TRUE or (value is None and isinstance(arg, Literal)):
-            return _UNKNOWN
-    if node.op in _COMPARE:
-        return _compare(node.op, values[0], values[1])
-    if node.op == "between":
-        return _between(node, values)
-    if node.op == "isin":
-        return _is_in(values[0], values[1])
-    if node.op in {"isna", "notna"}:
-        return _UNKNOWN if _is_nan(values[0]) else (values[0] is None) == (node.op == "isna")
-    if node.op.startswith("str.") and values[0] is None:
-        return node.option("na")
-    if node.op.startswith("str.") and isinstance(values[0], str):
-        return _text(node, values[0], *values[1:])
-    return _UNKNOWN
-
-
-def _plain(value: object) -> object:
-    """Return a constant as Python has it, if all engines take it for the same; floats of 32 bits they do not."""
-    if isinstance(value, np.integer):
-        return int(value)
-    return float(value) if isinstance(value, np.float64) else value
-
-
-def _is_nan(value: object) -> bool:
-    return isinstance(value, float) and math.isnan(value)
-
-
-def _compare(op: str, left: object, right: object) -> object:
-    # Engines convert between types in their own ways; only values of one kind compare alike in all.
-    if left is None or right is None:
-        return _compare_null(op, right if left is None else left)
-    types = {type(left), type(right)}
-    is_alike = types == {str} or (types == {bool} and op in {"eq", "ne"}) or _are_moments(left, right)
-    if is_alike or (_is_exact_number(left) and _is_exact_number(right)):
-        return _COMPARE[op](left, right)
-    return _UNKNOWN
-
-
-def _compare_null(op: str, other: object) -> object:
-    """Compare an absent value: null, but pandas has NaN for absent floats, which differs from all numbers."""
-    if isinstance(other, str | dt.datetime) or (isinstance(other, bool) and op in {"eq", "ne"}):
-        return None
-    return _NOT_TRUE if isinstance(other, int | float) and not isinstance(other, bool) and op != "ne" else _UNKNOWN
-
-
-def _between(node: Call, values: Sequence[object]) -> object:
-    inclusive = node.option("inclusive", "both")
-    above = _compare("ge" if inclusive in {"both", "left"} else "gt", values[0], values[1])
-    below = _compare("le" if inclusive in {"both", "right"} else "lt", values[0], values[2])
-    if above is _UNKNOWN or below is _UNKNOWN:
-        return _UNKNOWN
-    if isinstance(above, bool) and isinstance(below, bool):
-        return above and below
-    return None if above is None and below is None else _NOT_TRUE
-
-
-def _is_in(value: object, members: object) -> object:
-    if not isinstance(members, tuple):
-        return _UNKNOWN
-    members = tuple(map(_plain, members))
-    has_null = any(member is None or _is_nan(member) for member in members)
-    if value is None:
-        # To pandas and Arrow null is a member like others, to polars it is in nothing.
-        return _UNKNOWN if has_null else _NOT_TRUE
-    answers = [_compare("eq", value, member) if type(member) is type(value) else _UNKNOWN for member in members]
-    if True in answers:
-        return True
-    # `_UNKNOWN` means a member of another type, which an engine may convert before it compares.
-    return _UNKNOWN if _UNKNOWN in answers else False
-
-
-def _is_exact_number(value: object) -> bool:
-    if type(value) is int:
-        return abs(value) <= _EXACT_INTEGER
-    return type(value) is float and not math.isnan(value)
-
-
-def _are_moments(left: object, right: object) -> bool:
-    """Whether both are points in time: without an offset one is none."""
-    return all(isinstance(value, dt.datetime) and value.tzinfo is not None for value in (left, right))
-
-
-def _text(node: Call, value: str, *args: object) -> object:
-    pattern = args[0] if args else ""
-    if node.op in {"str.startswith", "str.endswith"}:
-        if not isinstance(pattern, str | tuple):
-            return _UNKNOWN
-        return value.startswith(pattern) if node.op == "str.startswith" else value.endswith(pattern)
-    if node.op == "str.len":
-        return len(value)
-    if node.op in {"str.lower", "str.upper"}:
-        # The case of letters beyond ASCII depends on the library.
-        change = str.lower if node.op == "str.lower" else str.upper
-        return change(value) if value.isascii() else _UNKNOWN
-    if node.op in {"str.contains", "str.match", "str.fullmatch"} and isinstance(pattern, str):
-        return _search(node, value, pattern)
-    return _UNKNOWN
-
-
-def _search(node: Call, value: str, pattern: str) -> object:
-    """Look for a pattern that means the same everywhere: plain characters, and the dot for any of them."""
-    regular = node.op != "str.contains" or node.option("regex") is not False
-    if node.option("flags", 0) or (regular and not _PLAIN_PATTERN.issuperset(pattern)):
-        return _UNKNOWN
-    if node.option("case") is False:
-        if not (value.isascii() and pattern.isascii()):
-            return _UNKNOWN
-        value, pattern = value.lower(), pattern.lower()
-    if not (regular and "." in pattern):
-        return {"str.contains": pattern in value, "str.match": value.startswith(pattern)}.get(node.op, value == pattern)
-    if not value.isprintable():
-        return _UNKNOWN
-    starts = {"str.contains": range(len(value) - len(pattern) + 1), "str.match": range(1)}.get(node.op, range(1))
-    if node.op == "str.fullmatch" and len(value) != len(pattern):
-        return False
-    return any(_fits(value[start : start + len(pattern)], pattern) for start in starts)
-
-
-def _fits(part: str, pattern: str) -> bool:
-    return len(part) == len(pattern) and all(mark in (".", char) for char, mark in zip(part, pattern, strict=True))

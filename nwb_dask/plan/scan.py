@@ -14,12 +14,13 @@ import pyarrow as pa
 
 from nwb_dask.errors import NWBDaskError, PathNotFoundError, PredicateError
 from nwb_dask.index import Identity, Url
-from nwb_dask.model.field import NWB_PATH, PATH_COLUMNS, TABLE_PATH, Field, lengths_field, path_fields
+from nwb_dask.model.field import NWB_PATH, PATH_COLUMNS, TABLE_INDEX, TABLE_PATH, Field, lengths_field, path_fields
 from nwb_dask.plan.constants import as_bytes, digest_of, divisions_of, from_bytes, known_values, values_of
 from nwb_dask.plan.filters import Filters, parse_filters
 from nwb_dask.plan.partition import Partition, Piece
-from nwb_dask.plan.predicate import Node
+from nwb_dask.plan.predicate import Node, conjuncts, describe
 from nwb_dask.plan.prune import may_match, must_match, resolve_path_literals
+from nwb_dask.plan.statistics import ColumnStatistics, Statistics, take_statistics
 
 _IDENTITY_KINDS = ("version", "etag", "mtime", "size")
 PIECES = pa.schema(
@@ -60,7 +61,7 @@ class Scan:
     fields: tuple[Field, ...]
     """Columns in order; session columns and then path columns last, where they are included."""
     pieces: pa.Table = field(repr=False)
-    """One row per piece; see `pieces_table`."""
+    """One row per piece; see `pieces_table`. Those of one table may follow each other, to be known apart."""
     bounds: npt.NDArray[np.int64] = field(repr=False)
     """Partition i is the pieces ``[bounds[i], bounds[i + 1])``."""
     sizes: tuple[tuple[str, int], ...] = field(default=(), repr=False)
@@ -73,6 +74,11 @@ class Scan:
     """Region columns whose targets are joined."""
     constants: pa.Table | None = field(default=None, repr=False)
     """Session columns: one row per piece, a column for each of `fields` that is constant."""
+    statistics: Statistics | None = field(default=None, repr=False)
+    """What is known of other columns, with an entry per piece. It decides what need not be read, and nothing else:
+    it is no part of the token, and is left behind when the scan is pickled."""
+    pruned: tuple[tuple[str, int], ...] = ()
+    """Conditions, each with the number of pieces that it left out; likewise."""
 
     @property
     def n_partitions(self) -> int:
@@ -82,10 +88,14 @@ class Scan:
     @cached_property
     def rows(self) -> npt.NDArray[np.int64]:
         """Rows of each partition before any filter, shape (n_partitions,)."""
-        lengths = self._column("stop") - self._column("start")
-        total = np.concatenate(([0], np.cumsum(lengths)))
+        total = np.concatenate(([0], np.cumsum(self.rows_of_pieces)))
         counts: npt.NDArray[np.int64] = np.diff(total[self.bounds])
         return counts
+
+    @property
+    def rows_of_pieces(self) -> npt.NDArray[np.int64]:
+        """Rows of each piece before any filter, shape (n_pieces,)."""
+        return self._column("stop") - self._column("start")
 
     @cached_property
     def token(self) -> str:
@@ -183,10 +193,18 @@ class Scan:
         limit: int | None = None,
         constants: Collection[str] | None = None,
     ) -> Partition:
-        """Return what the task of partition `number` reads, with those of the session columns that it names, or all."""
+        """Return what the task of partition `number` reads, with those of the session columns that it names, or all.
+
+        Pieces that are one run of rows of a table are one.
+        """
         first, last = int(self.bounds[number]), int(self.bounds[number + 1])
-        pieces = tuple(self._piece(i, constants) for i in range(first, last))
-        return Partition(pieces, fields, predicate, predicate_fields, limit, self.access, self.resolve)
+        pieces: list[Piece] = []
+        for piece in (self._piece(i, constants) for i in range(first, last)):
+            if pieces and _follows(piece, pieces[-1]):
+                pieces[-1] = replace(pieces[-1], stop=piece.stop)
+            else:
+                pieces.append(piece)
+        return Partition(tuple(pieces), fields, predicate, predicate_fields, limit, self.access, self.resolve)
 
     def take(self, numbers: Sequence[int] | npt.NDArray[np.intp]) -> Scan:
         """Return the scan of these partitions only, in the order given."""
@@ -195,43 +213,79 @@ class Scan:
         chosen = np.concatenate(spans) if spans else np.empty(0, np.int64)
         lengths = self.bounds[numbers + 1] - self.bounds[numbers]
         bounds = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-        share = float(self.rows[numbers].sum()) / max(float(self.rows.sum()), 1.0)
-        sizes = tuple((name, int(size * share)) for name, size in self.sizes)
-        return replace(self._of_pieces(chosen), bounds=bounds, sizes=sizes)
+        sizes = self._sizes_of(int(self.rows[numbers].sum()))
+        return replace(self._of_pieces(chosen, self.pieces), bounds=bounds, sizes=sizes)
 
     def may_match(self, predicate: Node) -> npt.NDArray[np.bool_]:
         """Tell for each partition whether a row of it may satisfy `predicate`, from what is known unopened."""
-        return self._any_piece(may_match(predicate, self._known))
+        return self.any_piece(self.pieces_that_may_match(predicate))
+
+    def pieces_that_may_match(self, predicate: Node) -> npt.NDArray[np.bool_]:
+        """Tell the same for each piece; those without rows have none that does."""
+        found = may_match(predicate, self._known, self._statistics, unordered=self._unordered)
+        return found & (self.rows_of_pieces > 0)
 
     def must_match(self, predicate: Node) -> bool:
         """Tell whether all rows satisfy `predicate` in every engine, from what is known unopened."""
-        return bool(must_match(predicate, self._known).all())
+        found = must_match(predicate, self._known, self._statistics, unordered=self._unordered)
+        return bool((found | (self.rows_of_pieces == 0)).all())
 
     def without_pieces(self, predicate: Node) -> Scan:
         """Return the scan without those pieces of which no row can satisfy `predicate`.
 
-        There are as many partitions as before: one of which no piece is left keeps them all, see `may_match`.
+        There are as many partitions as before: one of which no piece is left keeps the first, of no rows.
         """
-        live = may_match(predicate, self._known)
-        numbers = np.repeat(np.arange(self.n_partitions), np.diff(self.bounds))
-        kept = live | ~self._any_piece(live)[numbers]
-        if kept.all():
+        live, pruned = self.rows_of_pieces > 0, []
+        for part in conjuncts(predicate):
+            left = live & self.pieces_that_may_match(part)
+            pruned.append((describe(part), int(live.sum() - left.sum())))
+            live = left
+        if live.all():
             return self
-        lengths = np.bincount(numbers[kept], minlength=self.n_partitions)
-        bounds = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-        return replace(self._of_pieces(np.flatnonzero(kept)), bounds=bounds)
+        first = self.bounds[:-1][~self.any_piece(live) & (np.diff(self.bounds) > 0)]
+        kept = live.copy()
+        kept[first] = True
+        counts = np.concatenate(([0], np.cumsum(kept)))
+        emptied = self._until(np.where(live, self._column("stop"), self._column("start")))
+        left_out = tuple(one for one in pruned if one[1])
+        sizes = self._sizes_of(int(self.rows_of_pieces[live].sum()))
+        chosen = self._of_pieces(np.flatnonzero(kept), emptied)
+        return replace(chosen, bounds=counts[self.bounds], sizes=sizes, pruned=(*self.pruned, *left_out))
+
+    def first_rows(self, n_rows: int) -> Scan:
+        """Return the scan of the first `n_rows` rows; pieces beyond them have none."""
+        left = np.maximum(n_rows - (np.cumsum(self.rows_of_pieces) - self.rows_of_pieces), 0)
+        if (left >= self.rows_of_pieces).all():
+            return self
+        kept = np.minimum(left, self.rows_of_pieces)
+        statistics = None
+        if self.statistics is not None:
+            # What was known of a piece that is cut is known of a whole.
+            statistics = {name: one.of_parts(np.arange(len(kept))) for name, one in self.statistics.items()}
+        return replace(self, pieces=self._until(self._column("start") + kept), statistics=statistics)
 
     def divisions(self, name: str) -> tuple[object, ...] | None:
         """Return labels that divide the partitions, see `divisions_of`; None if the values of `name` do not."""
         values = self._known.get(name)
         return None if values is None else divisions_of(values, self.bounds)
 
-    def _of_pieces(self, chosen: npt.NDArray[np.int64]) -> Scan:
+    def _until(self, stops: npt.NDArray[np.int64]) -> pa.Table:
+        """Return the pieces with other last rows."""
+        return self.pieces.set_column(_SCHEMA.get_field_index("stop"), "stop", pa.array(stops))
+
+    def _of_pieces(self, chosen: npt.NDArray[np.int64], pieces: pa.Table) -> Scan:
         rows = pa.array(chosen)
         constants = None if self.constants is None else self.constants.take(rows).combine_chunks()
-        return replace(self, pieces=self.pieces.take(rows).combine_chunks(), constants=constants)
+        statistics = None if self.statistics is None else take_statistics(self.statistics, chosen)
+        pieces = pieces.take(rows).combine_chunks()
+        return replace(self, pieces=pieces, constants=constants, statistics=statistics)
 
-    def _any_piece(self, pieces: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    def _sizes_of(self, n_rows: int) -> tuple[tuple[str, int], ...]:
+        """Return the share that so many rows have in the stored bytes."""
+        share = n_rows / max(int(self.rows_of_pieces.sum()), 1)
+        return tuple((name, int(size * share)) for name, size in self.sizes)
+
+    def any_piece(self, pieces: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Tell for each partition whether something is true of one of its pieces."""
         counts = np.concatenate(([0], np.cumsum(pieces)))
         return np.asarray(np.diff(counts[self.bounds]) > 0, np.bool_)
@@ -241,6 +295,23 @@ class Scan:
         """Columns that have one value in all rows of a piece, by name."""
         paths: dict[str, list[object]] = {NWB_PATH: [*self._list("name")], TABLE_PATH: [*self._list("table")]}
         return paths if self.constants is None else known_values(self.constants) | paths
+
+    @cached_property
+    def _statistics(self) -> Statistics:
+        """What is known of columns that are none of `_known`; of row numbers, whatever the scan has been given."""
+        start, stop = self._column("start"), self._column("stop")
+        none, known = np.zeros(len(start), np.int64), np.ones(len(start), np.bool_)
+        is_empty = start >= stop
+        first, last = pa.array(start, mask=is_empty), pa.array(stop - 1, mask=is_empty)
+        # With what is as narrow as float16, engines compare constants in ways of their own.
+        narrow = {one.name for one in self.fields if pa.types.is_float16(one.type)}
+        given = {name: one for name, one in (self.statistics or {}).items() if name not in narrow | set(self._known)}
+        return given | {TABLE_INDEX: ColumnStatistics(first, last, none, none, None, known)}
+
+    @cached_property
+    def _unordered(self) -> frozenset[str]:
+        """Columns of categories, which have an order of their own, or none."""
+        return frozenset(one.name for one in self.fields if one.categories is not None or _is_dictionary(one))
 
     def canonical(self, predicate: Node) -> Node:
         """Return `predicate` with files written as the user typed them replaced by their `_nwb_path`."""
@@ -299,6 +370,15 @@ class Scan:
     def _files(self) -> str:
         names = list(dict.fromkeys(self._list("name")))
         return names[0] if len(names) == 1 else f"{len(names)} files"
+
+
+def _follows(piece: Piece, before: Piece) -> bool:
+    """Whether two pieces are one run of rows."""
+    return piece.start == before.stop and replace(before, start=piece.start, stop=piece.stop) == piece
+
+
+def _is_dictionary(field: Field) -> bool:
+    return bool(pa.types.is_dictionary(field.type))
 
 
 def _unpickle(data: bytes, packed: int | bytes, n_partitions: int, rest: tuple[object, ...], token: str) -> Scan:

@@ -69,7 +69,11 @@ def read_scan(
 ) -> pa.Table:
     """Return all partitions of `scan` as one table; those that cannot match are not opened."""
     used = () if predicate is None else tuple(scan.field(name) for name in sorted(columns_of(predicate)))
-    numbers = range(scan.n_partitions) if predicate is None else np.flatnonzero(scan.may_match(predicate)).tolist()
+    if predicate is not None:
+        scan = scan.without_pieces(predicate)
+        numbers = np.flatnonzero(scan.rows > 0).tolist()
+    else:
+        numbers = list(range(scan.n_partitions))
     whole = [scan.partition(i, fields=fields, predicate=predicate, predicate_fields=used) for i in numbers]
     pieces = [piece for partition in whole for piece in partition.pieces]
     tables = [_empty(fields)]

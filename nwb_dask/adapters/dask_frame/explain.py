@@ -59,7 +59,9 @@ def _reads(expr: dx.Expr) -> tuple[ReadNWB, ...]:
 
 def _live(read: ReadNWB) -> np.ndarray[Any, np.dtype[np.intp]]:
     chosen = np.asarray(dx.partitions_of(read), np.intp)
-    return chosen[read.may_match[chosen]]
+    # What no filter has come to shows tables without rows too.
+    is_whole = read.operand("predicate") is None and not read.operand("scan").pruned
+    return chosen if is_whole else chosen[read.may_match[chosen]]
 
 
 def _plan(read: ReadNWB, totals: dict[str, tuple[int, int]], filters: list[dx.Expr]) -> ReadPlan:
@@ -80,6 +82,7 @@ def _plan(read: ReadNWB, totals: dict[str, tuple[int, int]], filters: list[dx.Ex
         predicate_columns=tuple(field.name for field in spec.predicate_fields),
         residual=tuple(_condition(node) for node in above),
         limit=spec.limit,
+        pruned=scan.pruned,
         expected_bytes=scan.expected_bytes(columns.values()),
     )
 

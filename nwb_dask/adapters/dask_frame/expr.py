@@ -127,7 +127,8 @@ class ReadNWB(Source):
         """Tell for each partition of the scan whether it may have rows; shape (scan.n_partitions,)."""
         scan: Scan = self.operand("scan")
         predicate = self.operand("predicate")
-        return np.ones(scan.n_partitions, np.bool_) if predicate is None else scan.may_match(predicate)
+        # Tables without rows are not opened; those of which no row satisfies a filter are left as such.
+        return scan.rows > 0 if predicate is None else scan.may_match(predicate)
 
     def _filtered_task(self, name: Any, index: int) -> dx.Task:  # noqa: ANN401  # a key of dask
         if not self.may_match[index]:

@@ -51,7 +51,8 @@ def _plan(scan: Scan, with_columns: list[str] | None, predicate: pl.Expr | None,
     node, _ = pushed_down(predicate, scan.fields)
     whole = None if predicate is None else translate(predicate)
     is_whole = whole is not None and node is not None and columns_of(whole) == columns_of(node)
-    chosen = scan if node is None else scan.take(np.flatnonzero(scan.may_match(node)))
+    chosen = scan if node is None else scan.without_pieces(node)
+    chosen = chosen.take(np.flatnonzero(chosen.rows > 0)) if node is not None else chosen
     return ReadPlan(
         table=scan.table,
         n_files=len(set(chosen.names())),
@@ -66,4 +67,5 @@ def _plan(scan: Scan, with_columns: list[str] | None, predicate: pl.Expr | None,
         limit=None,
         expected_bytes=chosen.expected_bytes(fields),
         n_rows=n_rows,
+        pruned=chosen.pruned,
     )

@@ -89,6 +89,8 @@ class Layout:
     """Number of the file among those that `Wish.session` describes."""
     n_rows: Sequence[int]
     """Rows of the table."""
+    first: Sequence[int] | None = None
+    """Where pieces begin that share a partition, with the end: ranges of rows that are told apart. None: none do."""
 
 
 def assemble_scan(
@@ -130,14 +132,15 @@ def assemble_layout(
     if wish.include_path_columns:
         fields = (*fields, *(field for field in path_fields() if field.name not in {f.name for f in fields}))
     constants = None if wish.session is None else wish.session.of_pieces(layout.files, layout.n_rows)
-    pieces, sizes, first = layout.pieces, layout.sizes, np.arange(len(layout.sizes) + 1)
+    first = np.arange(len(layout.sizes) + 1) if layout.first is None else np.asarray(layout.first)
+    pieces, sizes = layout.pieces, np.asarray(layout.sizes)
     if wish.sorted_by is not None:
         order, starts = _by_label(wish, pieces, constants)
         pieces = pieces.take(pa.array(order, pa.int64())).combine_chunks()
         constants = None if constants is None else constants.take(pa.array(order, pa.int64())).combine_chunks()
-        first, total = np.asarray(starts), np.concatenate(([0], np.cumsum(np.asarray(sizes)[order])))
-        sizes = np.diff(total[first]).tolist()
-    bounds = first[pack_bounds(sizes, partition_bytes=wish.partition_bytes)].astype(np.int64)
+        first, sizes = np.asarray(starts), sizes[order]
+    together = np.diff(np.concatenate(([0], np.cumsum(sizes)))[first]).tolist()
+    bounds = first[pack_bounds(together, partition_bytes=wish.partition_bytes)].astype(np.int64)
     return Scan(wish.table, fields, pieces, bounds, stored, (), access, wish.resolve, constants)
 
 

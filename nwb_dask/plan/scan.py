@@ -271,7 +271,7 @@ class Scan:
 
     def _until(self, stops: npt.NDArray[np.int64]) -> pa.Table:
         """Return the pieces with other last rows."""
-        return self.pieces.set_column(_SCHEMA.get_field_index("stop"), "stop", pa.array(stops))
+        return self.pieces.set_column(PIECES.get_field_index("stop"), "stop", pa.array(stops))
 
     def _of_pieces(self, chosen: npt.NDArray[np.int64], pieces: pa.Table) -> Scan:
         rows = pa.array(chosen)

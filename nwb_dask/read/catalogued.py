@@ -18,7 +18,7 @@ from nwb_dask.model.kinds import RECORDS
 from nwb_dask.model.stored_schema import TableSchema, schema_from_row
 from nwb_dask.plan.assemble import Holder, Layout, Wish, assemble_layout
 from nwb_dask.plan.scan import PIECES, Scan
-from nwb_dask.read.catalogued_statistics import CatalogStatistics, KnownPieces
+from nwb_dask.read.catalogued_statistics import CatalogStatistics, KnownPieces, range_rows
 from nwb_dask.read.describe import is_glob, normalize_path
 from nwb_dask.read.packed_records import unpack_record
 from nwb_dask.read.records import Record
@@ -78,7 +78,7 @@ def scan_catalog(catalog: SharedCatalog, request: CatalogRequest) -> Scan:
         wish = replace(wish, session=catalogued(known, request.session, wish.table, catalog.name))
     layout = _laid_out(catalog, sessions, chosen, sizes.decoded() if wish.is_sized else None, wish)
     scan = assemble_layout([holders[i][1] for i in order], layout, wish, stored=sizes.stored(), access=request.access)
-    return replace(scan, skipped=skipped)
+    return replace(scan, skipped=skipped, statistics=scan_statistics(catalog, scan))
 
 
 def list_catalog(catalog: SharedCatalog, errors: str) -> dict[str, tuple[str, ...]]:
@@ -210,19 +210,22 @@ def _laid_out(catalog: SharedCatalog, sessions: pa.Table, chosen: _Chosen, decod
     """Return the pieces, split as `plan.split.split_piece` does."""
     n_rows = chosen.rows.column("n_rows").to_numpy()
     decoded = np.zeros_like(n_rows) if decoded is None else decoded
-    tables, starts, stops = np.arange(len(n_rows)), np.zeros_like(n_rows), n_rows
+    steps = n_rows
     if wish.block_bytes is not None:
         is_split = (decoded > wish.block_bytes) & (n_rows > 1)
         steps = np.maximum(1, n_rows * wish.block_bytes // np.maximum(decoded, 1))
         units = chosen.rows.column("chunk_rows").to_numpy()
         units = np.where(units <= steps, units, 1)
         steps = np.where(is_split, steps // units * units, n_rows)
-        n_parts = np.maximum(1, -(-n_rows // np.maximum(steps, 1)))
-        tables = np.repeat(tables, n_parts)
-        within = np.arange(len(tables)) - np.repeat(np.cumsum(n_parts) - n_parts, n_parts)
-        starts = within * steps[tables]
-        stops = np.minimum(starts + steps[tables], n_rows[tables])
-        decoded = (decoded // n_parts)[tables]
+    elif catalog.options.get("statistics"):
+        # Ranges of rows of which something is known, each to be left out by itself.
+        steps = np.minimum(n_rows, range_rows(catalog))
+    n_parts = np.maximum(1, -(-n_rows // np.maximum(steps, 1)))
+    tables = np.repeat(np.arange(len(n_rows)), n_parts)
+    first = np.concatenate(([0], np.cumsum(n_parts)))
+    starts = (np.arange(len(tables)) - first[:-1][tables]) * steps[tables]
+    stops = np.minimum(starts + steps[tables], n_rows[tables])
+    decoded = (decoded // n_parts)[tables]
     source = sessions.take(pa.array(chosen.sessions[tables]))
     names = source.column("_nwb_path")
     url = source.column("url")
@@ -242,7 +245,8 @@ def _laid_out(catalog: SharedCatalog, sessions: pa.Table, chosen: _Chosen, decod
         "stop": pa.array(stops, pa.int64()),
     }
     table = pa.table([columns[field.name] for field in PIECES], schema=PIECES).combine_chunks()
-    return Layout(table, decoded.tolist(), chosen.sessions[tables].tolist(), n_rows[tables].tolist())
+    together = None if wish.block_bytes is not None or len(tables) == len(n_rows) else first.tolist()
+    return Layout(table, decoded.tolist(), chosen.sessions[tables].tolist(), n_rows[tables].tolist(), together)
 
 
 def scan_statistics(catalog: SharedCatalog, scan: Scan) -> CatalogStatistics | None:

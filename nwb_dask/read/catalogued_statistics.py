@@ -62,7 +62,7 @@ class CatalogStatistics(Mapping[str, ColumnStatistics]):
         pieces, kind = self._pieces, bound_type(field.type)
         rows, first, counts = self._ranges(field.name)
         known = _ranges_of(rows, kind)
-        step = int(str(self._catalog.options.get("range_rows", 1 << 16)))
+        step = range_rows(self._catalog)
         begin = np.minimum(pieces.starts // step, counts)
         end = np.minimum(-(-pieces.stops // step), counts)
         lengths = np.maximum(end - begin, 0)
@@ -101,6 +101,11 @@ class CatalogStatistics(Mapping[str, ColumnStatistics]):
             keys = np.where((numbers >= 0) & (of_rows >= 0), numbers * len(places) + of_rows, -1)
             self._keys = (table, keys)
         return self._keys
+
+
+def range_rows(catalog: SharedCatalog) -> int:
+    """Return the rows of a range that a catalog says something of."""
+    return max(1, int(str(catalog.options.get("range_rows", 1 << 16))))
 
 
 def bound_type(kind: pa.DataType) -> pa.DataType | None:

@@ -51,6 +51,22 @@ def test_what_is_known_of_pieces_holds_of_the_values_that_are_read(
     assert n_known >= 8
 
 
+def test_ranges_of_rows_that_cannot_match_are_not_read(written: Path, tmp_path: Path) -> None:
+    made = nwb_dask.build_catalog(written, tmp_path / "catalog", range_rows=2)
+    scan = scan_sources(made, "/units")
+    assert scan.n_partitions == 4
+    assert scan.partition(0, fields=scan.fields).pieces[0].stop == 5
+    ids = nwb_dask.read_table(written, "/units", engine="arrow").column("id").to_pylist()
+    wanted = [("id", "==", ids[4])]
+    predicate = scan.predicate(wanted)
+    assert predicate is not None
+    left = scan.without_pieces(predicate)
+    assert [(one.start, one.stop) for one in left.partition(0, fields=scan.fields).pieces] == [(4, 5)]
+    ours, theirs = (nwb_dask.read_table(one, "/units", filters=wanted) for one in (made, written))
+    assert ours.equals(theirs)
+    assert len(ours) == ids.count(ids[4])
+
+
 def test_column_that_a_file_lacks_is_null_in_all_its_rows(catalog: Catalog) -> None:
     scan = scan_sources(catalog, ["/units", "/intervals/trials"])
     known = scan_statistics(catalog, scan)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nwb_dask.catalog.shared import LAYOUT, MANIFEST, Manifest, SharedCatalog, find_manifest, read_manifest
+from nwb_dask.catalog.shared import MANIFEST, Manifest, SharedCatalog, find_manifest, is_part, read_manifest
 from nwb_dask.cataloguing.catalog import Catalog
 from nwb_dask.cataloguing.describe import Detail
 from nwb_dask.cataloguing.finish import finish
@@ -107,7 +107,7 @@ def _manifest(target: Target, *, update: bool) -> Manifest | None:
             raise
         return Manifest({}, tag=target.read(MANIFEST)[1])
     if found is None:
-        others = [key for key in _keys(target) if not key.startswith((f"{FOLDER}/", *(f"{name}/" for name in LAYOUT)))]
+        others = [key for key in _keys(target) if not (is_part(key) or key.startswith(f"{FOLDER}/"))]
         if others:
             message = f"{target.name} holds {others[0]}, and no catalog; name another folder"
             raise OutputError(message, url=target.name)

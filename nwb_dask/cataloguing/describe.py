@@ -114,7 +114,9 @@ def describe_source(url: Url, name: str, access: Access, detail: Detail) -> Desc
         error.at(url=name)
         return Described(identity, type(error).__name__, error.message)
     except Exception as error:  # noqa: BLE001  # a file never ends a catalog, however odd it is
-        return Described(identity, type(error).__name__, f"unexpected: {error}")
+        # What others write into their messages may be a URL with a signature.
+        said = "a message that names a URL" if "://" in str(error) else str(error)
+        return Described(identity, type(error).__name__, f"unexpected: {said}")
 
 
 def _describe(file: File, detail: Detail) -> Described:

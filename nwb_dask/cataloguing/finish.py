@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import nwb_dask
-from nwb_dask.catalog.shared import LAYOUT, Manifest, write_manifest, write_tables
+from nwb_dask.catalog.shared import LAYOUT, Manifest, is_part, write_manifest, write_tables
 from nwb_dask.cataloguing.gather import Gathered, Job
 from nwb_dask.cataloguing.journal import batch_keys
 from nwb_dask.cataloguing.rows import tables_of, with_metadata
@@ -56,7 +56,7 @@ def _keys(target: Target) -> list[str]:
     keys = batch_keys(target)
     for name in LAYOUT:
         try:
-            keys += [key for key in target.keys(name) if key.endswith(".parquet")]
+            keys += [key for key in target.keys(name) if is_part(key)]
         except SourceNotFoundError:
             continue
     return keys

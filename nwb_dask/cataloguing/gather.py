@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -148,9 +149,16 @@ def _described(job: Job, pending: list[Named], client: Any) -> Iterator[list[tup
 def _on_cluster(job: Job, pending: list[Named], client: Any) -> Iterator[list[tuple[Named, Described]]]:  # noqa: ANN401  # see above
     """Yield the same from the workers of a cluster, in whatever order they finish."""
     share_access(job.access)
+    run = secrets.token_hex(4)
     futures = {
         client.submit(
-            _describe_packed, one.url, one.name, job.access, job.detail, key=f"catalog-{number}-{id(job)}", pure=False
+            _describe_packed,
+            one.url,
+            one.name,
+            job.access,
+            job.detail,
+            key=f"catalog-{one.name.rpartition('/')[2]}-{run}-{number}",
+            pure=False,
         ): one
         for number, one in enumerate(pending)
     }

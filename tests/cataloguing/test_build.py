@@ -141,7 +141,13 @@ def test_second_builder_is_told_to_wait(sessions: Path, tmp_path: Path) -> None:
         nwb_dask.build_catalog(sessions, tmp_path / "catalog")
 
 
-def test_folder_with_something_else_is_not_touched(sessions: Path) -> None:
+def test_folder_with_something_else_is_not_touched(sessions: Path, tmp_path: Path) -> None:
+    out = tmp_path / "others"
+    (out / "sessions").mkdir(parents=True)
+    (out / "sessions" / "mine.parquet").write_bytes(b"mine")
+    with pytest.raises(OutputError, match=r"mine\.parquet"):
+        nwb_dask.build_catalog(sessions, out)
+    assert (out / "sessions" / "mine.parquet").read_bytes() == b"mine"
     with pytest.raises(OutputError, match="no catalog"):
         nwb_dask.build_catalog(sessions, sessions)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from nwb_dask.catalog.shared.dataset import SharedCatalog, open_shared
 from nwb_dask.catalog.shared.layout import LAYOUT, MANIFEST, SESSIONS
 from nwb_dask.catalog.shared.manifest import Manifest, Part, find_manifest, read_manifest, write_manifest
-from nwb_dask.catalog.shared.parts import write_tables
+from nwb_dask.catalog.shared.parts import is_part, write_tables
 
 __all__ = [
     "LAYOUT",
@@ -23,6 +23,7 @@ __all__ = [
     "Part",
     "SharedCatalog",
     "find_manifest",
+    "is_part",
     "open_shared",
     "read_manifest",
     "write_manifest",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping
 
@@ -17,6 +18,12 @@ _MAX_ROWS = 1 << 20
 _MAX_BYTES = 1 << 26
 """Of a part, in memory; more rows are another part."""
 _ROW_GROUP = 1 << 17
+_PART = re.compile(rf"(?:{'|'.join(LAYOUT)})/[0-9a-f]{{12}}-[0-9]{{4,}}\.parquet")
+
+
+def is_part(key: str) -> bool:
+    """Return whether a file below a catalog is a part by its name; others are nobody's to remove."""
+    return _PART.fullmatch(key) is not None
 
 
 def write_tables(target: Target, tables: Mapping[str, pa.Table]) -> dict[str, tuple[Part, ...]]:

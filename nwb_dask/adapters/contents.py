@@ -28,7 +28,7 @@ def list_paths(
 
     Parameters
     ----------
-    source : path, URL, list of them, glob or folder
+    source : path, URL, list of them, glob, folder or Catalog
         Which files.
     storage_options : mapping, optional
         Credentials and endpoints, by the names of s3fs or obstore.

@@ -52,7 +52,7 @@ def read_metadata(
 
     Parameters
     ----------
-    source : path, URL, list of them, glob or folder
+    source : path, URL, list of them, glob, folder or Catalog
         Which files.
     engine : {"pandas", "polars", "arrow"}
         What to return.

@@ -81,7 +81,7 @@ def sql(
     query : str
         One query: ``SELECT``, ``WITH``, ``FROM``, ``VALUES``, ``EXPLAIN``, or ``SHOW TABLES``. Other statements, such
         as ``DROP`` and ``CREATE``, are refused: files are never written to.
-    source : path, URL, list of them, glob or folder
+    source : path, URL, list of them, glob, folder or Catalog
         Which files.
     storage_options : mapping, optional
         Credentials and endpoints, by the names of s3fs or obstore. Secrets are no part of the frame.

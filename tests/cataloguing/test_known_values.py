@@ -15,6 +15,12 @@ from nwb_dask.read import scan_sources
 from nwb_dask.read.catalogued import scan_statistics
 
 
+@pytest.fixture(scope="module", params=[2, 1 << 16])
+def ranged(written: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Catalog:
+    """A catalog with statistics of ranges of so many rows."""
+    return nwb_dask.build_catalog(written, tmp_path_factory.mktemp("ranged") / "catalog", range_rows=request.param)
+
+
 def values_of_pieces(rows: pa.Table, name: str, n_rows: list[int]) -> list[list[Any]]:
     values, ends = rows.column(name).to_pylist(), np.cumsum([0, *n_rows]).tolist()
     return [values[start:stop] for start, stop in pairwise(ends)]
@@ -22,13 +28,11 @@ def values_of_pieces(rows: pa.Table, name: str, n_rows: list[int]) -> list[list[
 
 @pytest.mark.parametrize("table", ["/units", "/intervals/trials", "/general/extracellular_ephys/electrodes"])
 @pytest.mark.parametrize("blocksize", [None, 200])
-@pytest.mark.parametrize("range_rows", [2, 1 << 16])
 def test_what_is_known_of_pieces_holds_of_the_values_that_are_read(
-    written: Path, tmp_path: Path, table: str, blocksize: int | None, range_rows: int
+    written: Path, ranged: Catalog, table: str, blocksize: int | None
 ) -> None:
-    made = nwb_dask.build_catalog(written, tmp_path / "catalog", range_rows=range_rows)
-    scan = scan_sources(made, table, blocksize=blocksize)
-    known = scan_statistics(made, scan)
+    scan = scan_sources(ranged, table, blocksize=blocksize)
+    known = scan_statistics(ranged, scan)
     assert known is not None
     rows = nwb_dask.read_table(written, table, engine="arrow")
     n_rows = (scan.pieces.column("stop").to_numpy() - scan.pieces.column("start").to_numpy()).tolist()

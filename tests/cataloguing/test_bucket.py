@@ -15,6 +15,7 @@ from tests.cataloguing.conftest import CREDENTIALS
 OUT = "s3://lab/shared/catalog"
 
 
+@pytest.mark.slow
 def test_catalog_in_a_bucket_is_built_updated_and_read(written: Path, bucket: dict[str, object]) -> None:
     nwb_dask.build_catalog(written / "s0.nwb", OUT, storage_options=bucket)
     made = nwb_dask.build_catalog(written, OUT, storage_options=bucket)

@@ -103,9 +103,9 @@ def test_update_opens_only_what_is_new_or_has_changed(
 def test_catalog_of_files_that_did_not_change_stays_as_it_is(
     sessions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nwb_dask.build_catalog(sessions, tmp_path / "catalog")
+    nwb_dask.build_catalog(sessions / "s0.nwb", tmp_path / "catalog")
     before, names = parts(tmp_path / "catalog"), opened(monkeypatch)
-    nwb_dask.build_catalog(sessions, tmp_path / "catalog")
+    nwb_dask.build_catalog(sessions / "s0.nwb", tmp_path / "catalog")
     assert (parts(tmp_path / "catalog"), names) == (before, [])
 
 
@@ -154,19 +154,19 @@ def test_folder_with_something_else_is_not_touched(sessions: Path, tmp_path: Pat
 
 def test_damaged_part_is_an_error_that_says_the_way_out(sessions: Path, tmp_path: Path) -> None:
     out = tmp_path / "catalog"
-    nwb_dask.build_catalog(sessions, out)
+    nwb_dask.build_catalog(sessions / "s0.nwb", out)
     (part,) = (out / "tables").iterdir()
     part.write_bytes(part.read_bytes()[:-20])
     with pytest.raises(MalformedFileError, match="update=False"):
         nwb_dask.list_paths(nwb_dask.open_catalog(out))
-    assert nwb_dask.list_paths(nwb_dask.build_catalog(sessions, out, update=False))
+    assert nwb_dask.list_paths(nwb_dask.build_catalog(sessions / "s0.nwb", out, update=False))
 
 
 def test_newer_and_missing_catalogs_are_told(sessions: Path, tmp_path: Path) -> None:
     out = tmp_path / "catalog"
     with pytest.raises(SourceNotFoundError, match="build_catalog"):
         nwb_dask.open_catalog(out)
-    nwb_dask.build_catalog(sessions, out)
+    nwb_dask.build_catalog(sessions / "s0.nwb", out)
     manifest = out / MANIFEST
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"version": 99}))
     with pytest.raises(UnsupportedLayoutError, match="update nwb_dask"):

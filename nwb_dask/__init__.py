@@ -12,6 +12,8 @@ Files are HDF5, Zarr v2 or v3, or LINDI, wherever they are; all functions work t
 `sources`              the files of a folder, a bucket or a DANDI archive, found once and for ever
 `read_metadata`        one row per session: its metadata and its subject's
 `read_spike_times`     spike times of the units that pass a filter, in whole or in each of some intervals
+`build_catalog`        what many files hold, as Parquet in a folder or a bucket: planned from without opening a file
+`open_catalog`         such a catalog, to look into, choose from, and give wherever a source is
 `list_paths`           tables and series of many files, each with the files that have it
 `schema`               columns and Arrow types of a table of many files, without reading data
 `open_timeseries`      a TimeSeries as a lazy, chunked, labelled xarray.DataArray; ``xr.open_dataset(source,
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
     from nwb_dask.adapters.xarray_backend import open_sessions as open_sessions
     from nwb_dask.adapters.xarray_backend import open_timeseries as open_timeseries
     from nwb_dask.amending import amend as amend
+    from nwb_dask.cataloguing.build import build_catalog as build_catalog
+    from nwb_dask.cataloguing.catalog import open_catalog as open_catalog
     from nwb_dask.conversion import convert as convert
     from nwb_dask.dataframe import read_nwb as read_nwb
     from nwb_dask.errors import FormatError as FormatError
@@ -95,6 +99,8 @@ _HOMES = {
     "sources": "nwb_dask.adapters.sources",
     "read_metadata": "nwb_dask.adapters.metadata",
     "read_spike_times": "nwb_dask.spike_times",
+    "build_catalog": "nwb_dask.cataloguing.build",
+    "open_catalog": "nwb_dask.cataloguing.catalog",
     "list_paths": "nwb_dask.adapters.contents",
     "schema": "nwb_dask.adapters.contents",
     "open_h5": "nwb_dask.h5",

@@ -78,7 +78,7 @@ def read_spike_times(
 
     Parameters
     ----------
-    source : path, URL, list of them, glob or folder
+    source : path, URL, list of them, glob, folder or Catalog
         Which files.
     engine : {"pandas", "polars", "arrow"}
         What to return. Filters have the semantics of that engine for NaN and null.

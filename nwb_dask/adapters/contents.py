@@ -7,8 +7,10 @@ from typing import Literal
 
 import pyarrow as pa
 
+from nwb_dask.catalog.shared import SharedCatalog
 from nwb_dask.model import Table
 from nwb_dask.read import check_choice, scan_sources
+from nwb_dask.read.catalogued import list_catalog
 from nwb_dask.read.describe import describe_contents, list_objects, list_tables
 from nwb_dask.read.visit import visit_files
 from nwb_dask.storage import expand_sources, make_access
@@ -26,7 +28,7 @@ def list_paths(
 
     Parameters
     ----------
-    source : path, URL, list of them, glob or folder
+    source : path, URL, list of them, glob, folder or Catalog
         Which files.
     storage_options : mapping, optional
         Credentials and endpoints, by the names of s3fs or obstore.
@@ -46,6 +48,8 @@ def list_paths(
         If a file cannot be read.
     """
     check_choice("errors", errors, ("raise", "skip"))
+    if isinstance(source, SharedCatalog):
+        return list_catalog(source, errors)
     access = make_access(storage_options)
     named = expand_sources(source, access)
     found, _ = visit_files(named, access, lambda _, file: list_tables(file), skip_corrupt=errors == "skip")

@@ -87,7 +87,7 @@ def read_table(
 
     Parameters
     ----------
-    source : path, URL, list of them, glob or folder
+    source : path, URL, list of them, glob, folder or Catalog
         Which files.
     table : str or sequence of str
         Path of the table, ``"/units"``; a glob over table paths, ``"/intervals/*"``.

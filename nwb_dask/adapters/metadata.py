@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack, overload
 
 from nwb_dask.adapters.eager import Engine, to_engine
+from nwb_dask.catalog.shared import SharedCatalog
 from nwb_dask.model.metadata import describe_troubles, metadata_table
 from nwb_dask.read import check_choice, read_trusting, warn_user
+from nwb_dask.read.catalogued import catalogued_records
 from nwb_dask.read.records import Record, read_record
 from nwb_dask.read.visit import visit_files
 from nwb_dask.storage import expand_sources, make_access
@@ -49,7 +51,7 @@ def read_metadata(
 
     Parameters
     ----------
-    source : path, URL, list of them, glob or folder
+    source : path, URL, list of them, glob, folder or Catalog
         Which files.
     engine : {"pandas", "polars", "arrow"}
         What to return.
@@ -89,6 +91,8 @@ def read_metadata(
 
 
 def _records(source: object, storage_options: Mapping[str, object] | None, errors: str) -> list[tuple[str, Record]]:
+    if isinstance(source, SharedCatalog):
+        return catalogued_records(source, errors)
     access = make_access(storage_options)
     named = expand_sources(source, access)
     found, _ = visit_files(named, access, lambda _, file: read_record(file), skip_corrupt=errors == "skip")

@@ -16,6 +16,7 @@ from nwb_dask.adapters.metadata import read_metadata
 from nwb_dask.adapters.polars_frame import lazy_frame, noting_frame
 from nwb_dask.adapters.sql_statement import SHOW_TABLES, named_tables
 from nwb_dask.adapters.stored import near
+from nwb_dask.catalog.shared import SharedCatalog
 from nwb_dask.errors import PathNotFoundError, SchemaConflictError
 from nwb_dask.plan import Scan
 from nwb_dask.plan.explanation import Explanation, ReadPlan
@@ -80,7 +81,7 @@ def sql(
     query : str
         One query: ``SELECT``, ``WITH``, ``FROM``, ``VALUES``, ``EXPLAIN``, or ``SHOW TABLES``. Other statements, such
         as ``DROP`` and ``CREATE``, are refused: files are never written to.
-    source : path, URL, list of them, glob or folder
+    source : path, URL, list of them, glob, folder or Catalog
         Which files.
     storage_options : mapping, optional
         Credentials and endpoints, by the names of s3fs or obstore. Secrets are no part of the frame.
@@ -207,6 +208,7 @@ class SqlContext:
     ) -> None:
         check_choice("errors", errors, ("raise", "skip"))
         self._files = expand_sources(source, make_access(storage_options))
+        self._source = source if isinstance(source, SharedCatalog) else self._files
         self._storage_options = storage_options
         self._errors: Literal["raise", "skip"] = errors
         self._overrides = dict(schema_overrides or {})
@@ -307,7 +309,7 @@ class SqlContext:
 
     def _session(self) -> pl.LazyFrame:
         return read_metadata(
-            self._files,
+            self._source,
             "polars",
             storage_options=self._storage_options,
             errors=self._errors,
@@ -322,7 +324,7 @@ class SqlContext:
     def _plan(self, path: str) -> Scan:
         try:
             scan = scan_sources(
-                self._files,
+                self._source,
                 escape_glob(path),
                 storage_options=self._storage_options,
                 schema_overrides=self._overrides.get(path),
@@ -354,7 +356,7 @@ class SqlContext:
 
     @cached_property
     def _paths(self) -> tuple[str, ...]:
-        return tuple(list_paths(self._files, storage_options=self._storage_options, errors=self._errors))
+        return tuple(list_paths(self._source, storage_options=self._storage_options, errors=self._errors))
 
     @cached_property
     def _short(self) -> Mapping[str, tuple[str, ...]]:

@@ -10,13 +10,24 @@ parts     groups, datasets and chunk manifests as bytes
 serialize values as bytes
 listing   the folder as a whole: its list and its bound
 memory    what this process has used last
+shared/   catalogs of many files, for everybody: Parquet in a folder or a bucket
 ========= ==========================================================================
 """
 
 from __future__ import annotations
 
-from nwb_dask.catalog.cache import IndexCache, index_cache
+from nwb_dask.catalog.cache import IndexCache, index_bytes, index_cache
 from nwb_dask.catalog.recent import Recent, clear, recent_records, recent_tables, recent_values
 from nwb_dask.storage.disk import Entry
 
-__all__ = ["Entry", "IndexCache", "Recent", "clear", "index_cache", "recent_records", "recent_tables", "recent_values"]
+__all__ = [
+    "Entry",
+    "IndexCache",
+    "Recent",
+    "clear",
+    "index_bytes",
+    "index_cache",
+    "recent_records",
+    "recent_tables",
+    "recent_values",
+]

@@ -133,16 +133,7 @@ class IndexCache:
     def _write(self, known: Known, path: Path, key: bytes) -> None:
         """Write what is known, unless it is kept already."""
         source = known.source
-        facts = Facts(
-            key,
-            display_url(source.url),
-            source.identity,
-            known.base,
-            known.offset_bytes,
-            known.length_bytes,
-            known.root,
-            known.structure,
-        )
+        facts = _facts(known, key)
         kept, kept_facts = open_index(path, key, is_whole=True) or (None, None)
         if kept_facts is not None and kept_facts.identity != source.identity:
             kept, kept_facts = None, None
@@ -155,6 +146,35 @@ class IndexCache:
             raise ValueError("there is too much to keep")
         listing.write_aside(path, data)
         self._sweeper.note(len(data), self.max_bytes)
+
+
+def _facts(known: Known, key: bytes) -> Facts:
+    return Facts(
+        key,
+        display_url(known.source.url),
+        known.source.identity,
+        known.base,
+        known.offset_bytes,
+        known.length_bytes,
+        known.root,
+        known.structure,
+    )
+
+
+def index_bytes(known: Known) -> bytes | None:
+    """Return what is known of a file as the bytes of a file of the cache; None if that is too much."""
+    key = url_key(known.source.url)
+    cache = index_cache()
+    kept, kept_facts = None, None
+    if isinstance(cache, IndexCache):
+        path = listing.index_path(cache.folder, key)
+        kept, kept_facts = open_index(path, key, is_whole=True) or (None, None)
+        if kept_facts is not None and kept_facts.identity != known.source.identity:
+            kept, kept_facts = None, None
+    merged = merge(known, _facts(known, key), kept, kept_facts)
+    if merged is None:
+        return path.read_bytes()
+    return build(*merged)
 
 
 def _is_wanted(found: Identity, wanted: Identity | None) -> bool:

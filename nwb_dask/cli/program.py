@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "run": "Call a function for each session of many files.",
         "report": "Show what failed in a run, or run that again.",
         "metadata": "Show the metadata of sessions, one row per file.",
+        "catalog": "Write, update and search catalogs of many files.",
         "index": "Learn what remote files hold, ahead of reading them.",
         "cache": "Show or clear what is kept of remote files.",
         "doctor": "Check versions, options, the cache, and a source.",
@@ -105,7 +106,7 @@ class _Program(click.Group):
 def program() -> None:
     """Look into NWB files, near and far, many at once.
 
-    SOURCE is a path, a URL (http, https, s3, gs, az, dandi), a glob, or a folder; several may be given.
+    SOURCE is a path, a URL (http, https, s3, gs, az, dandi), a glob, a folder, or a catalog; several may be given.
     """
     try:
         current_options()

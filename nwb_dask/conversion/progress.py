@@ -1,4 +1,4 @@
-"""How far a conversion is, on standard error."""
+"""How far a conversion, or another run over many files, is, on standard error."""
 
 from __future__ import annotations
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -63,6 +62,37 @@ class Wish:
         return () if self.session is None else self.session.fields
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """One or several tables with the same columns."""
+
+    path: str
+    """Of the first."""
+    name: str
+    """The file of the first."""
+    columns: Mapping[str, Field]
+    """Those that are described."""
+    names: tuple[str, ...]
+    """All columns."""
+    n_tables: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Pieces in source order, and of each what it is part of; one entry per piece in all."""
+
+    pieces: pa.Table
+    """As `plan.scan.pieces_table` has them."""
+    sizes: Sequence[int]
+    """Decoded bytes; 0 where the layout does not depend on them."""
+    files: Sequence[int]
+    """Number of the file among those that `Wish.session` describes."""
+    n_rows: Sequence[int]
+    """Rows of the table."""
+    first: Sequence[int] | None = None
+    """Where pieces begin that share a partition, with the end: ranges of rows that are told apart. None: none do."""
+
+
 def assemble_scan(
     found: Sequence[Found], wish: Wish, *, skipped: tuple[tuple[str, str], ...] = (), access: object = None
 ) -> Scan:
@@ -78,52 +108,57 @@ def assemble_scan(
     SchemaConflictError
         If two files disagree about a column that is asked for.
     """
-    holders = [(one, table) for one in found for table in one.tables]
+    tables = [(one.name, table) for one in found for table in one.tables]
+    holders = [
+        Holder(table.path, name, {key: column.field for key, column in table.columns.items()}, table.names)
+        for name, table in tables
+    ]
+    stored = _stored_bytes([table for _, table in tables])
+    scan = assemble_layout(holders, _laid_out(found, wish), wish, stored=stored, access=access)
+    return replace(scan, skipped=skipped)
+
+
+def assemble_layout(
+    holders: Sequence[Holder], layout: Layout, wish: Wish, *, stored: tuple[tuple[str, int], ...], access: object
+) -> Scan:
+    """Return the scan over pieces that are laid out; errors are those of `assemble_scan`.
+
+    Tables with the same columns may be one holder: to unify them takes as long as one.
+    """
     _check_session_names(holders, wish)
     fields = _fields(holders, wish)
     shown = {field.name for field in fields}
     fields = (*fields, *(field for field in wish.session_fields if field.name not in shown))
     if wish.include_path_columns:
         fields = (*fields, *(field for field in path_fields() if field.name not in {f.name for f in fields}))
-    layout = _laid_out(found, wish)
     constants = None if wish.session is None else wish.session.of_pieces(layout.files, layout.n_rows)
-    pieces, first = pieces_table(layout.pieces), list(range(len(layout.pieces) + 1))
+    first = np.arange(len(layout.sizes) + 1) if layout.first is None else np.asarray(layout.first)
+    pieces, sizes = layout.pieces, np.asarray(layout.sizes)
     if wish.sorted_by is not None:
-        order, first = _by_label(wish, pieces, constants)
+        order, starts = _by_label(wish, pieces, constants)
         pieces = pieces.take(pa.array(order, pa.int64())).combine_chunks()
         constants = None if constants is None else constants.take(pa.array(order, pa.int64())).combine_chunks()
-        layout.sizes[:] = [layout.sizes[number] for number in order]
-    sizes = [sum(layout.sizes[start:stop]) for start, stop in pairwise(first)]
-    bounds = np.asarray(first, np.int64)[pack_bounds(sizes, partition_bytes=wish.partition_bytes)]
-    stored = _stored_bytes([table for _, table in holders])
-    return Scan(wish.table, fields, pieces, bounds, stored, skipped, access, wish.resolve, constants)
+        first, sizes = np.asarray(starts), sizes[order]
+    together = np.diff(np.concatenate(([0], np.cumsum(sizes)))[first]).tolist()
+    bounds = first[pack_bounds(together, partition_bytes=wish.partition_bytes)].astype(np.int64)
+    return Scan(wish.table, fields, pieces, bounds, stored, (), access, wish.resolve, constants)
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Pieces in source order, and of each what it is part of."""
-
-    pieces: list[tuple[Piece, str]]
-    sizes: list[int]
-    """Decoded bytes; 0 where the layout does not depend on them."""
-    files: list[int]
-    """Number among the files that are found."""
-    n_rows: list[int]
-    """Rows of the table."""
-
-
-def _laid_out(found: Sequence[Found], wish: Wish) -> _Layout:
-    layout = _Layout([], [], [], [])
+def _laid_out(found: Sequence[Found], wish: Wish) -> Layout:
+    pieces: list[tuple[Piece, str]] = []
+    sizes: list[int] = []
+    files: list[int] = []
+    n_rows: list[int] = []
     for number, one in enumerate(found):
         for table in one.tables:
             whole = Piece(one.source.url, one.name, one.source.identity, table.path, 0, table.n_rows)
             decoded = sum(column.decoded_bytes for column in table.columns.values()) if wish.is_sized else 0
             parts = (whole,) if wish.block_bytes is None else _split(whole, table, decoded, wish.block_bytes)
-            layout.pieces.extend((part, one.typed) for part in parts)
-            layout.sizes.extend([decoded // len(parts)] * len(parts))
-            layout.files.extend([number] * len(parts))
-            layout.n_rows.extend([table.n_rows] * len(parts))
-    return layout
+            pieces.extend((part, one.typed) for part in parts)
+            sizes.extend([decoded // len(parts)] * len(parts))
+            files.extend([number] * len(parts))
+            n_rows.extend([table.n_rows] * len(parts))
+    return Layout(pieces_table(pieces), sizes, files, n_rows)
 
 
 def _split(whole: Piece, table: Table, decoded_bytes: int, block_bytes: int) -> tuple[Piece, ...]:
@@ -152,12 +187,12 @@ def _by_label(wish: Wish, pieces: pa.Table, constants: pa.Table | None) -> tuple
     return order, [*starts, len(order)]
 
 
-def _fields(holders: Sequence[tuple[Found, Table]], wish: Wish) -> tuple[Field, ...]:
+def _fields(holders: Sequence[Holder], wish: Wish) -> tuple[Field, ...]:
     found: dict[str, list[tuple[str, Field]]] = {}
-    for one, table in holders:
-        for name, column in table.columns.items():
-            found.setdefault(name, []).append((f"{table.path} of {one.name}", column.field))
-    names = _in_order([table for _, table in holders]) if wish.columns is None else (*wish.columns, *wish.extra)
+    for one in holders:
+        for name, field in one.columns.items():
+            found.setdefault(name, []).append((f"{one.path} of {one.name}", field))
+    names = _in_order(holders) if wish.columns is None else (*wish.columns, *wish.extra)
     known = {field.name: field for field in (*path_fields(), *wish.session_fields)}
     # Those of the session that only a filter needs stand where all of them do, at the end.
     needed_only = {field.name for field in wish.session_fields} - {*(wish.columns or ())}
@@ -165,8 +200,8 @@ def _fields(holders: Sequence[tuple[Found, Table]], wish: Wish) -> tuple[Field, 
     overrides = wish.overrides or {}
     _check_names([*names, *wish.extra, *overrides], found, holders, wish)
     for name in () if isinstance(wish.resolve, bool) else wish.resolve:
-        if not any(name in table.names for _, table in holders):
-            raise _no_column(name, [table for _, table in holders], [one.name for one, _ in holders], wish.table)
+        if not any(name in one.names for one in holders):
+            raise _no_column(name, holders, wish.table)
     fields = {}
     for name in names:
         if name in known:
@@ -179,50 +214,50 @@ def _fields(holders: Sequence[tuple[Found, Table]], wish: Wish) -> tuple[Field, 
     return tuple(fields.values())
 
 
-def _in_order(tables: Sequence[Table]) -> tuple[str, ...]:
+def _in_order(holders: Sequence[Holder]) -> tuple[str, ...]:
     """Return the columns of all tables: those of the first, then what each other adds."""
-    return tuple(dict.fromkeys(name for table in tables for name in table.columns))
+    return tuple(dict.fromkeys(name for one in holders for name in one.columns))
 
 
-def _check_names(
-    names: Sequence[str], found: Mapping[str, object], holders: Sequence[tuple[Found, Table]], wish: Wish
-) -> None:
+def _check_names(names: Sequence[str], found: Mapping[str, object], holders: Sequence[Holder], wish: Wish) -> None:
     made = {*PATH_COLUMNS, *(field.name for field in wish.session_fields)}
     for name in names:
         if name in made:
             continue
-        lacking = [one.name for one, table in holders if name not in table.columns]
+        lacking = [one for one in holders if name not in one.columns]
         if name not in found:
-            raise _no_column(name, [table for _, table in holders], [one.name for one, _ in holders], wish.table)
+            raise _no_column(name, holders, wish.table)
         if lacking and not wish.insert_missing and (wish.columns is None or name in wish.columns):
+            n_more = sum(one.n_tables for one in lacking) - 1
             message = (
-                f"column {name!r} is missing from {wish.table} of {lacking[0]}"
-                f"{f' and {len(lacking) - 1} more files' if len(lacking) > 1 else ''}; "
+                f"column {name!r} is missing from {wish.table} of {lacking[0].name}"
+                f"{f' and {n_more} more files' if n_more else ''}; "
                 "missing_columns='insert' fills it with nulls"
             )
-            raise PathNotFoundError(message, url=lacking[0], path=wish.table)
+            raise PathNotFoundError(message, url=lacking[0].name, path=wish.table)
 
 
-def _no_column(name: str, tables: Sequence[Table], sources: Sequence[str], table: str) -> PathNotFoundError:
-    every = tuple(dict.fromkeys(column for one in tables for column in one.names))
+def _no_column(name: str, holders: Sequence[Holder], table: str) -> PathNotFoundError:
+    every = tuple(dict.fromkeys(column for one in holders for column in one.names))
     near = get_close_matches(name, every, n=3)
-    where = sources[0] if len(sources) == 1 else f"any of {len(sources)} files, such as {sources[0]}"
+    first, n_tables = holders[0].name, sum(one.n_tables for one in holders)
+    where = first if n_tables == 1 else f"any of {n_tables} files, such as {first}"
     if near:
-        holder = next(source for one, source in zip(tables, sources, strict=True) if near[0] in one.names)
+        holder = next(one.name for one in holders if near[0] in one.names)
         hint = f"did you mean {' or '.join(map(repr, near))} (in {holder})?"
     else:
         hint = f"the columns are {', '.join(every)}"
-    return PathNotFoundError(f"no column {name!r} in {table} of {where}; {hint}", url=sources[0], path=table)
+    return PathNotFoundError(f"no column {name!r} in {table} of {where}; {hint}", url=first, path=table)
 
 
-def _check_session_names(holders: Sequence[tuple[Found, Table]], wish: Wish) -> None:
+def _check_session_names(holders: Sequence[Holder], wish: Wish) -> None:
     session = wish.session
     for name in (field.name for field in wish.session_fields):
         meant = name if session is None else session.names.get(name, name)
         if name in PATH_COLUMNS:
             message = f"session_columns: {name!r} says where a row is from; name it {{'session.{name}': {meant!r}}}"
             raise PathNotFoundError(message, path=wish.table)
-        holder = next((one.name for one, table in holders if name in table.names), None)
+        holder = next((one.name for one in holders if name in one.names), None)
         if holder is not None:
             message = (
                 f"session_columns: {wish.table} has a column {name!r} of its own; "

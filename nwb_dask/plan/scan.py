@@ -23,7 +23,7 @@ from nwb_dask.plan.prune import may_match, must_match, resolve_path_literals
 from nwb_dask.plan.statistics import ColumnStatistics, Statistics, take_statistics
 
 _IDENTITY_KINDS = ("version", "etag", "mtime", "size")
-_SCHEMA = pa.schema(
+PIECES = pa.schema(
     [
         ("url", pa.string()),
         ("name", pa.string()),
@@ -36,6 +36,7 @@ _SCHEMA = pa.schema(
         ("stop", pa.int64()),
     ]
 )
+"""Columns of `Scan.pieces`."""
 
 
 def pieces_table(pieces: Iterable[tuple[Piece, str]]) -> pa.Table:
@@ -44,8 +45,8 @@ def pieces_table(pieces: Iterable[tuple[Piece, str]]) -> pa.Table:
         (p.url, p.name, typed, p.identity.kind, p.identity.value, p.identity.size, p.table, p.start, p.stop)
         for p, typed in pieces
     ]
-    columns = [[row[i] for row in rows] for i in range(len(_SCHEMA))]
-    return pa.table([pa.array(c, f.type) for c, f in zip(columns, _SCHEMA, strict=True)], schema=_SCHEMA)
+    columns = [[row[i] for row in rows] for i in range(len(PIECES))]
+    return pa.table([pa.array(c, f.type) for c, f in zip(columns, PIECES, strict=True)], schema=PIECES)
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Scan:
         digest = hashlib.blake2b(digest_size=16)
         digest.update(repr((self.table, self.fields, self.access, self.resolve)).encode())
         digest.update(np.ascontiguousarray(self.bounds).tobytes())
-        for name in _SCHEMA.names:
+        for name in PIECES.names:
             digest.update("\0".join(map(str, self._list(name))).encode())
             digest.update(b"\1")
         if self.constants is not None:
@@ -270,7 +271,7 @@ class Scan:
 
     def _until(self, stops: npt.NDArray[np.int64]) -> pa.Table:
         """Return the pieces with other last rows."""
-        return self.pieces.set_column(_SCHEMA.get_field_index("stop"), "stop", pa.array(stops))
+        return self.pieces.set_column(PIECES.get_field_index("stop"), "stop", pa.array(stops))
 
     def _of_pieces(self, chosen: npt.NDArray[np.int64], pieces: pa.Table) -> Scan:
         rows = pa.array(chosen)
@@ -353,7 +354,7 @@ class Scan:
 
     @cached_property
     def _piece_columns(self) -> dict[str, list[object]]:
-        return {name: self.pieces.column(name).to_pylist() for name in _SCHEMA.names}
+        return {name: self.pieces.column(name).to_pylist() for name in PIECES.names}
 
     @cached_property
     def _constant_values(self) -> dict[str, list[object]]:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 from nwb_dask.backends import File
+from nwb_dask.catalog.shared import SharedCatalog
 from nwb_dask.errors import PathNotFoundError
 from nwb_dask.model import PATH_COLUMNS, TABLE_INDEX, Table, parse_type
 from nwb_dask.model.metadata import STANDARD, column_names
 from nwb_dask.plan.assemble import Found, Wish, assemble_scan
 from nwb_dask.plan.scan import Scan
 from nwb_dask.plan.split import parse_bytes
+from nwb_dask.read.catalogued import CatalogRequest, scan_catalog
 from nwb_dask.read.describe import describe_table, list_tables, match_tables
 from nwb_dask.read.kept import KeptValues
 from nwb_dask.read.opening import open_source
 from nwb_dask.read.records import Record, read_record
 from nwb_dask.read.session_columns import SessionNames, checked_session_columns, described
+from nwb_dask.read.suggestions import suggest_tables
 from nwb_dask.read.visit import visit_files
 from nwb_dask.storage import Access, Named, expand_sources, make_access
 
@@ -61,7 +63,7 @@ def scan_sources(
     label: str | None = None,
     is_sorted: bool = False,
 ) -> Scan:
-    """Return the plan of reading `table` from every file of `source`; reads metadata only.
+    """Return the plan of reading `table` from every file of `source`; reads metadata only, and of a catalog no file.
 
     Parameters are those of `nwb_dask.dataframe.read_nwb`; `extra` names columns that a filter needs and
     the result does not show, `kept` takes small columns on the way, `label` is the column that labels the rows,
@@ -90,18 +92,7 @@ def scan_sources(
     names = None if wanted is None else frozenset((*wanted, *extra)) - frozenset(PATH_COLUMNS) - session.keys()
     chosen = resolve if isinstance(resolve, bool) else checked_names("resolve", resolve)
     is_unclear = label in _STANDARD_NAMES and label not in session
-    request = _Request(tables, names, chosen, kept, with_record=bool(session) or is_unclear)
-    visited, skipped = visit_files(
-        expand_sources(source, access), access, partial(_describe, request), skip_corrupt=errors == "skip"
-    )
-    found = [one for _, (one, _) in visited]
     title = tables[0] if len(tables) == 1 else ", ".join(tables)
-    lacking = [one for one in found if not one.tables]
-    if lacking and (missing_table == "raise" or len(lacking) == len(found)):
-        raise _no_table(title, lacking, found, access)
-    if label is not None and is_unclear and not any(label in table.names for one in found for table in one.tables):
-        session[label] = label
-    records = [(one.name, record) for _, (one, record) in visited if one.tables]
     wish = Wish(
         title,
         wanted,
@@ -112,9 +103,25 @@ def scan_sources(
         None if blocksize is None else parse_bytes(blocksize),
         None if aggregate_files is None else parse_bytes(aggregate_files),
         chosen,
-        described(records, session, title) if session else None,
+        None,
         label if is_sorted else None,
     )
+    if isinstance(source, SharedCatalog) and not chosen:
+        unclear = label if is_unclear else None
+        asked = CatalogRequest(tables, wish, names, session, unclear, missing_table, errors, access)
+        return scan_catalog(source, asked)
+    request = _Request(tables, names, chosen, kept, with_record=bool(session) or is_unclear)
+    visited, skipped = visit_files(
+        expand_sources(source, access), access, partial(_describe, request), skip_corrupt=errors == "skip"
+    )
+    found = [one for _, (one, _) in visited]
+    lacking = [one for one in found if not one.tables]
+    if lacking and (missing_table == "raise" or len(lacking) == len(found)):
+        raise _no_table(title, lacking, found, access)
+    if label is not None and is_unclear and not any(label in table.names for one in found for table in one.tables):
+        session[label] = label
+    records = [(one.name, record) for _, (one, record) in visited if one.tables]
+    wish = replace(wish, session=described(records, session, title) if session else None)
     return assemble_scan([one for one in found if one.tables], wish, skipped=skipped, access=access)
 
 
@@ -189,18 +196,4 @@ def _no_table(label: str, lacking: Sequence[Found], found: Sequence[Found], acce
             for path in list_tables(file):
                 known.setdefault(path, []).append(one.name)
     where = first if len(lacking) == 1 else f"any of {len(lacking)} files, such as {first}"
-    return PathNotFoundError(f"no table {label!r} in {where}; {_suggestion(label, known)}", url=first, path=label)
-
-
-def _suggestion(label: str, known: Mapping[str, Sequence[str]]) -> str:
-    """Say which of the `known` tables (path -> files that have it) may have been meant."""
-    tail = label.rpartition("/")[2]
-    same_tail = [path for path in known if tail and path.rpartition("/")[2] == tail]
-    near = [*dict.fromkeys((*same_tail, *get_close_matches(label, known, n=3, cutoff=0.6)))][:3]
-    if near:
-        others = len(known[near[0]]) - 1
-        also = f" and {others} more" if others else ""
-        return f"did you mean {' or '.join(map(repr, near))} (in {known[near[0]][0]}{also})?"
-    if set(known) <= {"/"}:
-        return "the file is HDF5 and holds no NWB table or series"
-    return f"the tables are {', '.join(known)}"
+    return PathNotFoundError(f"no table {label!r} in {where}; {suggest_tables(label, known)}", url=first, path=label)

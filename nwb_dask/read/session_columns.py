@@ -56,14 +56,28 @@ def described(records: Sequence[tuple[str, Record]], wanted: Mapping[str, str], 
         If there is no such metadata; the nearest names are said.
     """
     names = set(wanted.values()) - {N_ROWS}
-    known = record_columns(record for _, record in records).values()
-    for name in sorted(names - set(known)):
-        near = get_close_matches(name, (*known, N_ROWS), n=3)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(known)}, {N_ROWS}"
-        raise PathNotFoundError(f"no metadata {name!r} for session_columns; {hint}", url=records[0][0], path=table)
+    _check(names, tuple(record_columns(record for _, record in records).values()), table, records[0][0])
     values, fields, troubles = metadata_table(records, dates=True, names=names)
     if troubles:
         warn_user(describe_troubles(troubles))
+    return _columns(values, fields, wanted)
+
+
+def catalogued(values: pa.Table, wanted: Mapping[str, str], table: str, where: str) -> SessionColumns:
+    """Return the metadata that is wanted of each file, from all metadata that a catalog has; see `described`."""
+    _check(set(wanted.values()) - {N_ROWS}, tuple(values.column_names), table, where)
+    fields = tuple(Field(one.name, one.type, nullable=True) for one in values.schema)
+    return _columns(values, fields, wanted)
+
+
+def _check(names: Iterable[str], known: Sequence[str], table: str, where: str) -> None:
+    for name in sorted(set(names) - set(known)):
+        near = get_close_matches(name, (*known, N_ROWS), n=3)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(known)}, {N_ROWS}"
+        raise PathNotFoundError(f"no metadata {name!r} for session_columns; {hint}", url=where, path=table)
+
+
+def _columns(values: pa.Table, fields: Sequence[Field], wanted: Mapping[str, str]) -> SessionColumns:
     by_name = {field.name: field for field in fields} | {N_ROWS: Field(N_ROWS, pa.int64())}
     shown = tuple(
         replace(by_name[name], name=new, is_constant=True, heavy=is_heavy(by_name[name].type))

@@ -11,6 +11,7 @@ dandi_url       pure: what a URL of an archive says
 dandi_access    which API it is, and which key it may see
 dandi_api       questions to the API
 dandi_listing   URL of an archive -> its assets
+target          a folder or a bucket to write to, by key
 store           `open_store`: one open file, read by ranges, or one folder, read by keys
 folder          what an open folder of many small files can do
 keys            pure: names in folders, and which of them say what is there
@@ -80,7 +81,7 @@ from nwb_dask.storage.hosts import (
 )
 from nwb_dask.storage.keys import ZARR_ROOTS
 from nwb_dask.storage.local import LocalStore, is_settled
-from nwb_dask.storage.named import Named, Sources
+from nwb_dask.storage.named import HasFiles, Named, Sources
 from nwb_dask.storage.reached import ABSENT, path_key, reached_from, version_of, with_reached
 from nwb_dask.storage.sources import expand_sources
 from nwb_dask.storage.store import Store, is_unchanged, open_bytes, open_store
@@ -101,6 +102,7 @@ __all__ = [
     "ChunkCache",
     "Driver",
     "Folder",
+    "HasFiles",
     "KeyPlace",
     "KeyRange",
     "LocalStore",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import overload
+from typing import Protocol, overload, runtime_checkable
 
 from nwb_dask.index import Url
 
@@ -21,6 +21,15 @@ class Named:
     """Where it is; the URL as given, or the absolute path."""
     typed: str
     """As `name`, relative where it was given so; users compare rows with the paths that they wrote."""
+
+
+@runtime_checkable
+class HasFiles(Protocol):
+    """What stands for files that were found before: `Sources`, and a catalog that is open."""
+
+    @property
+    def files(self) -> tuple[Named, ...]:
+        """The files, in order; at least one."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

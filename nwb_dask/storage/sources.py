@@ -16,7 +16,7 @@ from nwb_dask.storage.globs import MAGIC, Choice, translate
 from nwb_dask.storage.keys import ZARR_ROOTS
 from nwb_dask.storage.listing import list_keys
 from nwb_dask.storage.local import unavailable
-from nwb_dask.storage.named import Named, Sources
+from nwb_dask.storage.named import HasFiles, Named
 from nwb_dask.storage.urls import BUCKETS, display_url, local_path, make_url, scheme, split_bucket
 
 _SUFFIX = ".nwb"
@@ -75,7 +75,7 @@ def _check_one_archive(items: Sequence[object], access: Access) -> None:
     """Raise if a key would go to several archives; those of the environment have a variable for each."""
     if "dandi_api_key" not in find_secrets(access):
         return
-    texts = [text for item in items for text in (item if isinstance(item, Sources) else (item,))]
+    texts = [text for item in items for text in (item.files if isinstance(item, HasFiles) else (item,))]
     urls = [text.url if isinstance(text, Named) else text for text in texts]
     archives = {found.instance for url in urls if isinstance(url, str) and (found := parse_dandi(url))}
     if len(archives) > 1:
@@ -87,7 +87,7 @@ def _chosen(item: object, access: Access, choice: Choice) -> list[Named]:
     archive = parse_dandi(item) if isinstance(item, str) else None
     if archive is not None:
         return _assets(archive, str(item), access, choice)
-    found = list(item.files) if isinstance(item, Sources) else _expand(item, access)
+    found = list(item.files) if isinstance(item, HasFiles) else _expand(item, access)
     if not choice.order.endswith("path"):
         raise ValueError(f"order={choice.order!r} is known of assets of an archive only (dandi://)")
     kept = [one for one in found if choice.keeps(one.name)]

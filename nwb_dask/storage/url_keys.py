@@ -29,11 +29,11 @@ def url_key(url: str) -> bytes:
     (AWS, CloudFront, Google, Azure) and tokens do not. Two files that share a key, which takes a server that tells
     files apart by what looks like a token, still differ in their identities.
     """
-    return blake2b(_lasting(url).encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
+    return blake2b(lasting_url(url).encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
 
 
-def _lasting(url: str) -> str:
-    """Return the parts of a URL that outlive a signature."""
+def lasting_url(url: str) -> str:
+    """Return the parts of a URL that outlive a signature, and that anyone may see: no user, password or token."""
     match = _SCHEME.match(url)
     scheme = match.group(1).lower() if match else ""
     if scheme in {"", "file"}:

@@ -43,7 +43,7 @@ def read_nwb(
 
     Parameters
     ----------
-    source : path, URL, list of them, glob or folder
+    source : path, URL, list of them, glob, folder or Catalog
         Which files; local paths, ``file://``, ``http(s)://`` and ``s3://`` URLs. Rows come in this order.
     table : str or sequence of str
         Path of the table inside the files, ``"/units"``; a glob over table paths, ``"/intervals/*"``. A TimeSeries is

@@ -40,7 +40,7 @@ def scan_nwb(
 
     Parameters
     ----------
-    source : path, URL, list of them, glob or folder
+    source : path, URL, list of them, glob, folder or Catalog
         Which files.
     table : str or sequence of str
         Path of the table, ``"/units"``; a glob over table paths, ``"/intervals/*"``.

@@ -150,9 +150,11 @@ def _among_texts(members: list[object], ranges: Ranges) -> Pair:
     true = _mask(pc.is_in(ranges.low, pa.array(members, pa.array(ranges.low).type)))
     false = ~(true & is_point)
     wide = np.flatnonzero(~is_point)
-    lows, highs = (pa.array(one).take(pa.array(wide)).to_numpy(zero_copy_only=False) for one in (ranges.low, ranges.high))
-    found, near = _nearest(np.sort(np.array(members, object)), lows)
-    found[found] = np.sort(np.array(members, object))[near] <= highs[found]
+    bounds = (pa.array(one).take(pa.array(wide)) for one in (ranges.low, ranges.high))
+    lows, highs = (one.to_numpy(zero_copy_only=False) for one in bounds)
+    ordered = np.sort(np.array(members, object))
+    found, near = _nearest(ordered, lows)
+    found[found] = ordered[near] <= highs[found]
     true[wide] = found
     return true, false
 

@@ -12,7 +12,6 @@ from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from nwb_dask.errors import display_url
 from nwb_dask.model.field import NWB_PATH
@@ -125,30 +124,19 @@ class _Known:
         return lengths.pop()
 
     def ranges(self, name: str) -> Ranges | None:
-        """Return the values of a column, or None if nothing is known of it."""
+        """Return the values of a column as ranges; None for constants but text, and if nothing is known of it."""
         if name not in self.seen:
-            found = _of_constants(self.constants[name]) if name in self.constants else self.statistics.get(name)
+            found = _of_texts(self.constants[name]) if name in self.constants else self.statistics.get(name)
             self.seen[name] = None if found is None else ranges_of(found)
         return self.seen[name]
 
 
-def _of_constants(values: Sequence[object]) -> ColumnStatistics | None:
-    """Return text, numbers and bools as statistics; None for others, and for values of different types."""
-    kinds = {type(value) for value in values if value is not None}
-    # 1, 1.0 and True are equal, and not compared alike.
-    if len(kinds) != 1 or not kinds <= {str, int, float, bool}:
+def _of_texts(values: Sequence[object]) -> ColumnStatistics | None:
+    """Return constants as statistics if all are text, which many can then be asked at once."""
+    if not all(type(value) is str for value in values):
         return None
-    try:
-        array = pa.array(values)
-    except (pa.ArrowInvalid, OverflowError):
-        return None
-    is_null = np.asarray(array.is_null())
-    is_nan = np.zeros(len(array), np.bool_)
-    if pa.types.is_floating(array.type):
-        is_nan = np.asarray(pc.fill_null(pc.is_nan(array), fill_value=False))
-        array = pc.if_else(pa.array(is_nan), pa.scalar(None, array.type), array)
-    known = np.ones(len(array), np.bool_)
-    return ColumnStatistics(array, array, is_null.astype(np.int64), is_nan.astype(np.int64), None, known)
+    texts, none = pa.array(values, pa.string()), np.zeros(len(values), np.int64)
+    return ColumnStatistics(texts, texts, none, none, None, np.ones(len(values), np.bool_))
 
 
 def _possible(node: Node, known: _Known) -> Answer:
@@ -174,6 +162,8 @@ def _possible(node: Node, known: _Known) -> Answer:
 
 def _possible_leaf(node: Node, known: _Known) -> Answer:
     names = sorted(columns_of(node))
+    if all(name in known.constants and known.ranges(name) is None for name in names):
+        return _of_values(node, names, known)
     if len(names) == 1:
         ranges = known.ranges(names[0])
         answer = None if ranges is None else answer_of(node, ranges, is_ordered=names[0] not in known.unordered)

@@ -357,7 +357,7 @@ def test_explain_says_what_will_be_read(frame: dd.DataFrame, no_compute: None) -
     kept = frame[(frame._nwb_path == "ses-3.nwb") & (frame.rate > 1) & (frame.spike_times.nwb.lengths() > 1)]
     (plan,) = kept[["id", "spike_times"]].nwb.explain().reads
     assert (plan.n_files, plan.n_files_total, plan.n_partitions, plan.n_partitions_total) == (1, 6, 1, 6)
-    assert plan.predicate == "rate > 1"
+    assert plan.predicate == "(_nwb_path == '/data/ses-3.nwb') & (rate > 1)"
     assert set(plan.columns) == {"id", "spike_times"}
     assert plan.predicate_columns == ("rate",)
     assert plan.pruned == (("_nwb_path == '/data/ses-3.nwb'", 4),)

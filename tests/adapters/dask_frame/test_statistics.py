@@ -43,7 +43,7 @@ def test_only_the_rows_that_may_match_are_read(known: dd.DataFrame, expected: pd
 
 def test_condition_that_all_rows_satisfy_is_not_looked_at(known: dd.DataFrame, memory: Memory) -> None:
     (plan,) = known[known.id < 1000].nwb.explain().reads
-    assert (plan.predicate, plan.pruned) == (None, ())
+    assert (plan.predicate_columns, plan.pruned) == ((), ())
 
     assert len(known[(known.id >= 400) & (known.id < 500)]) == 4
     assert memory.log == []

@@ -137,7 +137,11 @@ class FacadeDataset(FacadeObject, h5py.Dataset):  # type: ignore[misc]  # h5py h
         wanted = select(self.shape, args or (Ellipsis,), row_bytes=row_bytes)
         if wanted.is_empty:
             return np.zeros(wanted.shape, dtype)
-        read = wanted.pick(self._file_values(wanted.spans, wanted.box))
+        reads = self.file.reads
+        if reads is None:
+            read = wanted.pick(self._file_values(wanted.spans, wanted.box))
+        else:
+            read = wanted.pick(reads.read(self.array, wanted))
         return stored_values(read, self.array.element, dtype)
 
     def _file_values(self, spans: npt.NDArray[np.int64] | None, box: tuple[tuple[int, int], ...] | None) -> Values:

@@ -330,7 +330,7 @@ class Hdf5File:
         """
         known = self.known
         if known.structure:
-            self._pages.fetch(known.structure)
+            self._pages.fetch_again(known.structure)
             return
         addresses = {known.root, *(one for part in known.parts.values() for one in part.addresses.values())}
         arrays = [entry for part in known.parts.values() for entry in part.arrays.values()]

@@ -125,6 +125,12 @@ class Pages:
         """Read the pages that hold `ranges` and are not here yet, in one call."""
         self.fetching(ranges)()
 
+    def fetch_again(self, runs: Sequence[_Run]) -> None:
+        """Read what `held` returned of the same file, and no gaps: a cache may have no other bytes."""
+        absent = [run for run in runs if not self.holds(*run)]
+        for (begin, _), body in zip(absent, self._fetch(absent) if absent else (), strict=True):
+            self.hold(begin, body)
+
     def fetching(self, ranges: Iterable[_Run]) -> Callable[[], None]:
         """Return a call that reads the pages that hold `ranges`, are not here yet, and not on their way.
 

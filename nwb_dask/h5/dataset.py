@@ -77,6 +77,15 @@ class FacadeDataset(FacadeObject, h5py.Dataset):  # type: ignore[misc]  # h5py h
         return self.array.attributes.get("CLASS") == "DIMENSION_SCALE"
 
     @property
+    def dims(self) -> NoReturn:
+        """Refuse: dimension scales are not followed."""
+        raise UnsupportedLayoutError(
+            "dimension scales are not followed here; their labels are in attrs['DIMENSION_LABELS']",
+            url=self.file.tree.url,
+            path=self.name,
+        )
+
+    @property
     def fillvalue(self) -> object:
         """What stands where nothing was written."""
         return fill_value(self.array.fill, self.array.element)

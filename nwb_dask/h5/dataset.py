@@ -77,6 +77,15 @@ class FacadeDataset(FacadeObject, h5py.Dataset):  # type: ignore[misc]  # h5py h
         return self.array.attributes.get("CLASS") == "DIMENSION_SCALE"
 
     @property
+    def dims(self) -> NoReturn:
+        """Refuse: dimension scales are not followed."""
+        raise UnsupportedLayoutError(
+            "dimension scales are not followed here; their labels are in attrs['DIMENSION_LABELS']",
+            url=self.file.tree.url,
+            path=self.name,
+        )
+
+    @property
     def fillvalue(self) -> object:
         """What stands where nothing was written."""
         return fill_value(self.array.fill, self.array.element)
@@ -137,7 +146,11 @@ class FacadeDataset(FacadeObject, h5py.Dataset):  # type: ignore[misc]  # h5py h
         wanted = select(self.shape, args or (Ellipsis,), row_bytes=row_bytes)
         if wanted.is_empty:
             return np.zeros(wanted.shape, dtype)
-        read = wanted.pick(self._file_values(wanted.spans, wanted.box))
+        reads = self.file.reads
+        if reads is None:
+            read = wanted.pick(self._file_values(wanted.spans, wanted.box))
+        else:
+            read = wanted.pick(reads.read(self.array, wanted))
         return stored_values(read, self.array.element, dtype)
 
     def _file_values(self, spans: npt.NDArray[np.int64] | None, box: tuple[tuple[int, int], ...] | None) -> Values:

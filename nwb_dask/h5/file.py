@@ -14,6 +14,7 @@ from nwb_dask.errors import display_url
 from nwb_dask.h5.attributes import Attributes
 from nwb_dask.h5.dataset import FacadeDataset
 from nwb_dask.h5.group import FacadeGroup
+from nwb_dask.h5.reads import Reads
 from nwb_dask.h5.tree import Found, Tree
 from nwb_dask.index import ArrayEntry
 
@@ -32,6 +33,8 @@ class FacadeFile(FacadeGroup, h5py.File):  # type: ignore[misc]  # h5py has no t
         What is in it.
     on_close : callable
         Gives up what is behind `tree`.
+    reads : Reads, optional
+        Reads rows ahead, of a file that does not change.
     """
 
     group_class: ClassVar[type[FacadeGroup]] = FacadeGroup
@@ -41,8 +44,9 @@ class FacadeFile(FacadeGroup, h5py.File):  # type: ignore[misc]  # h5py has no t
     attributes_class: ClassVar[type[Attributes]] = Attributes
     """Of the attributes of these."""
 
-    def __init__(self, tree: Tree, on_close: Callable[[], None]) -> None:
+    def __init__(self, tree: Tree, on_close: Callable[[], None], reads: Reads | None = None) -> None:
         self.tree = tree
+        self.reads = reads
         self.token = next(_tokens)
         """Tells open files apart."""
         # Also when it is dropped, or the interpreter ends.

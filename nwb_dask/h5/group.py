@@ -41,6 +41,8 @@ class FacadeGroup(FacadeObject, h5py.Group):  # type: ignore[misc]  # h5py has n
             name = name.decode()
         if not isinstance(name, str):
             raise TypeError(f"Accessing a group is done with bytes or str, not {type(name)}")
+        if not name:
+            raise KeyError("the name of an object cannot be empty")
         return file.made(file.tree.find(name, self.name))
 
     def get(

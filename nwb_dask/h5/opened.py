@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from nwb_dask.h5.attributes import Attributes
+from nwb_dask.h5.reads import Reads
 from nwb_dask.h5.tree import Found, Tree
 
 
@@ -14,6 +15,7 @@ class Opened(Protocol):
     tree: Tree
     token: int
     attributes_class: type[Attributes]
+    reads: Reads | None
 
     @property
     def is_open(self) -> bool:

@@ -11,6 +11,7 @@ from nwb_dask.catalog import index_cache
 from nwb_dask.errors import NWBDaskError
 from nwb_dask.h5.file import FacadeFile
 from nwb_dask.h5.guarded import GuardedFile
+from nwb_dask.h5.reads import Reads
 from nwb_dask.h5.streamed import StreamedFile
 from nwb_dask.h5.tree import Tree
 from nwb_dask.index import Url
@@ -124,7 +125,9 @@ def _facade(store: Store | Folder, file: File, tree: Tree) -> FacadeFile:
         file.close()
         store.close()
 
-    return FacadeFile(tree, close)
+    reads = Reads(file)
+    reads.beside(tree.datasets_by_group())
+    return FacadeFile(tree, close, reads)
 
 
 def open_facade(url: Url, access: Access) -> FacadeFile:

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from nwb_dask.backends import Hdf5File
+from nwb_dask.backends import File
 from nwb_dask.h5.selection import Box, Selected
 from nwb_dask.h5.waiting import no_collection_if_locked
 from nwb_dask.index import ArrayEntry
@@ -33,11 +33,11 @@ class Reads:
 
     Parameters
     ----------
-    file : Hdf5File
-        Open as long as this is used.
+    file : backends.File
+        Open as long as this is used, and of one version.
     """
 
-    def __init__(self, file: Hdf5File) -> None:
+    def __init__(self, file: File) -> None:
         self._file = file
         # Replaced and never modified, so that threads need no lock, which h5py's lock could meet.
         self._kept: tuple[tuple[_Key, int, Values], ...] = ()

@@ -63,6 +63,7 @@ from nwb_dask.storage.allowed import AllowedStore, open_allowed
 from nwb_dask.storage.blocks import BlockFile
 from nwb_dask.storage.chunk_cache import ChunkCache, chunk_cache
 from nwb_dask.storage.coalesce import Buffer
+from nwb_dask.storage.concurrency import begin
 from nwb_dask.storage.dandi_url import asset_link, split_pinned
 from nwb_dask.storage.engines import Driver
 from nwb_dask.storage.faults import refusal
@@ -113,6 +114,7 @@ __all__ = [
     "Trace",
     "allows",
     "asset_link",
+    "begin",
     "chunk_cache",
     "display_url",
     "expand_sources",

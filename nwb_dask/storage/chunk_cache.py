@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import stat
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,6 +50,14 @@ class ChunkCache:
         self.max_bytes = max_bytes
         self._sweeper = disk.Sweeper(folder, self.sweep)
         self._paused_until = 0.0
+
+    def belongs_to_another(self) -> bool:
+        """Return whether the folder is there and not this user's alone to write to: what it holds is not believed."""
+        try:
+            found = self.folder.stat()
+        except OSError:
+            return False
+        return hasattr(os, "geteuid") and (found.st_uid != os.geteuid() or bool(found.st_mode & stat.S_IWOTH))
 
     def place(self, key: bytes) -> Path:
         """Return the folder of what is kept of the URL with this key."""

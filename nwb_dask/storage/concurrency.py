@@ -6,7 +6,8 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from typing import Generic, TypeVar
 
 from nwb_dask.errors import SourceUnavailableError
@@ -15,6 +16,8 @@ T = TypeVar("T")
 
 _N_THREADS = 128
 """Requests of this process that are under way at once, but for those on the threads of callers."""
+_HEAD_START_SECONDS = 0.004
+"""In which requests leave."""
 
 
 class _Threads:
@@ -98,6 +101,26 @@ class _Batch(Generic[T]):
             future.set_exception(exc)
         else:
             future.set_result(result)
+
+
+def begin(call: Callable[[], T]) -> Future[T]:
+    """Return the result of a call that reads, while this thread goes on: its requests are on their way by then.
+
+    The call runs on a thread of its own, since it waits for those of the pool.
+    """
+    future: Future[T] = Future()
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            future.set_result(context.run(call))
+        except BaseException as exc:  # noqa: BLE001  # it is raised where the result is wanted
+            future.set_exception(exc)
+
+    threading.Thread(target=run, name="nwb_dask-begun").start()
+    # Threads that want to send would else wait for the interpreter's lock, 5 ms each time.
+    wait([future], timeout=_HEAD_START_SECONDS)
+    return future
 
 
 def run_all(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -217,4 +218,13 @@ def keep_parts(url: Url, options: Options, within: Identity | None = None) -> Ke
     """Return what is kept of a remote file, or of a value in a folder; None where the cache is switched off."""
     if options.chunk_cache == "off":
         return None
-    return Kept(chunk_cache(options), url, options.chunk_cache_max_age, within)
+    cache = chunk_cache(options)
+    if cache.belongs_to_another():
+        # Whoever can write to the folder can forge what is in it.
+        message = (
+            f"no bytes are kept in {cache.folder}, nor taken from there: others than you can write to it; "
+            "choose another folder with nwb_dask.options(chunk_cache_dir=...)"
+        )
+        warnings.warn(message, UserWarning, stacklevel=2)
+        return None
+    return Kept(cache, url, options.chunk_cache_max_age, within)

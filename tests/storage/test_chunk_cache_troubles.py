@@ -144,3 +144,27 @@ def test_clearing_follows_no_link_out_of_the_folder(tmp_path: Path) -> None:
     cache.clear()
     assert not (place / aside).exists()
     assert (tmp_path / "others" / aside).exists()
+
+
+@pytest.mark.parametrize("is_of_another", [True, False], ids=["of another", "for all"])
+def test_a_folder_that_others_can_write_to_is_not_used(
+    old_server: RangeServer, chunk_folder: Path, monkeypatch: pytest.MonkeyPatch, *, is_of_another: bool
+) -> None:
+    assert ask(old_server, MIDDLE, FAR) > 0
+    assert ask(old_server, MIDDLE, FAR) == 0
+    before = blobs(chunk_folder)
+    if is_of_another:
+        user = os.geteuid() + 1
+        monkeypatch.setattr(os, "geteuid", lambda: user)
+    else:
+        chunk_folder.chmod(0o777)
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="others than you can write to it"):
+            assert ask(old_server, MIDDLE, FAR) > 0
+    assert blobs(chunk_folder) == before
+
+
+def test_only_the_user_may_look_into_the_folder(old_server: RangeServer, chunk_folder: Path) -> None:
+    ask(old_server, MIDDLE)
+    assert {one.stat().st_mode & 0o777 for one in chunk_folder.rglob("*") if one.is_dir()} == {0o700}
+    assert {one.stat().st_mode & 0o777 for one in blobs(chunk_folder)} == {0o600}

@@ -28,8 +28,8 @@ from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS, STORAGE_ERRO
 from nwb_dask.backends.hdf5.pages import Pages
 from nwb_dask.backends.hdf5.paths import LinkOutsideError, split_path
 from nwb_dask.backends.hdf5.placing import is_unplaced, place
-from nwb_dask.backends.hdf5.reading import Reader, is_readable
-from nwb_dask.backends.hdf5.rounds import Task
+from nwb_dask.backends.hdf5.reading import Reader, is_readable, is_small
+from nwb_dask.backends.hdf5.rounds import Rest, Task
 from nwb_dask.backends.hdf5.search import Search
 from nwb_dask.backends.hdf5.signature import check_signature
 from nwb_dask.backends.hdf5.spans import Spans, count, rows, tidy
@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 _Values = npt.NDArray[np.generic]
 
-OnArray: TypeAlias = "Callable[[ArrayEntry], Iterable[Task]]"
+OnArray: TypeAlias = "Callable[[ArrayEntry], Iterable[Task | Rest]]"
 """Gives the work that a dataset causes when it is met."""
 
 _PAGE_BYTES = 64 * 1024
@@ -123,7 +123,7 @@ class Hdf5File:
     ) -> FileIndex:
         """Return what is known of the object at `path` and of its members; see `backends.File.index`."""
         wanted = Wanted(attributes, array_attributes, groups)
-        on_array = self._learner(names) if prepare and self._is_remote else _nothing
+        on_array = self._learner(names, recursive=recursive) if prepare and self._is_remote else _nothing
         with Boundary(self.source.url, path):
             if self._by_h5py:
                 return self._h5py.index(path, wanted, names=names, recursive=recursive)
@@ -153,6 +153,7 @@ class Hdf5File:
                 # The head is in memory since the file was opened: the tail goes with what is fetched next.
                 self._pages.fetch([(0, 1)])
                 self._pages.bring_along(max(self._store.size - _TAIL_BYTES, 0), self._store.size)
+                self._pages.fill_gaps()
         else:
             lookup = self._lookup.apart()
             tree = Tree(lookup, self._pages, wanted.with_pointers(), on_array, names)
@@ -174,13 +175,19 @@ class Hdf5File:
             self._reader.learn([entry for entry in every if is_readable(entry)], present_only=True)
         return compose_index(known, parts, wanted, names, same)
 
-    def _learner(self, names: Collection[str] | None) -> OnArray:
-        """Return what gives the work of preparing a dataset, if it or its index column is among `names`."""
+    def _learner(self, names: Collection[str] | None, *, recursive: bool) -> OnArray:
+        """Return what gives the work of preparing a dataset, if it or its index column is among `names`.
 
-        def learn(entry: ArrayEntry) -> Iterable[Task]:
+        Of everything, the small values can wait: nothing else is found through them.
+        """
+
+        def learn(entry: ArrayEntry) -> Iterable[Task | Rest]:
             name = basename(entry.path)
             chosen = names is None or name in names or any(name.startswith(f"{one}_index") for one in names)
-            return self._reader.learning(entry) if chosen and is_readable(entry) and entry.shape is not None else ()
+            if not chosen or not is_readable(entry) or entry.shape is None:
+                return ()
+            tasks = self._reader.learning(entry)
+            return [Rest(task) for task in tasks] if recursive and is_small(entry) else tasks
 
         return learn
 
@@ -323,7 +330,7 @@ class Hdf5File:
         """
         known = self.known
         if known.structure:
-            self._pages.fetch(known.structure)
+            self._pages.fetch_again(known.structure)
             return
         addresses = {known.root, *(one for part in known.parts.values() for one in part.addresses.values())}
         arrays = [entry for part in known.parts.values() for entry in part.arrays.values()]
@@ -362,7 +369,7 @@ class Hdf5File:
         return f"Hdf5File({self.source.url!r})"
 
 
-def _nothing(_entry: ArrayEntry) -> Iterable[Task]:
+def _nothing(_entry: ArrayEntry) -> Iterable[Task | Rest]:
     return ()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 from nwb_dask.backends.hdf5.format.space import Need
 from nwb_dask.errors import MalformedFileError
@@ -10,6 +11,11 @@ from nwb_dask.storage import Buffer
 
 Fetch = Callable[[Sequence[tuple[int, int]]], Sequence[Buffer]]
 """Half-open ranges in, their bytes out: `ByteSource.read`."""
+
+_Run: TypeAlias = "tuple[int, int]"
+
+_BRIDGED_BYTES = 2 << 20
+"""Bytes in a row that are fetched because much around them is needed: on most lines they cost less than a round."""
 
 
 class Pages:
@@ -36,7 +42,9 @@ class Pages:
         self._gap_bytes = gap_bytes
         self._at_once = at_once
         self._pages: dict[int, memoryview] = {}
-        self._along: list[tuple[int, int]] = []
+        self._along: list[_Run] = []
+        self._fills = False
+        self._coming: set[int] = set()
 
     @property
     def waits(self) -> bool:
@@ -94,23 +102,40 @@ class Pages:
             number in self._pages for number in range(start // page_bytes, (stop - 1) // page_bytes + 1)
         )
 
-    def held(self) -> tuple[tuple[int, int], ...]:
+    def held(self) -> tuple[_Run, ...]:
         """Return which ranges of the file are here, in order and apart from each other."""
-        runs: list[tuple[int, int]] = []
-        for number in sorted(self._pages):
-            begin, end = number * self._page_bytes, min((number + 1) * self._page_bytes, self._size)
-            if runs and runs[-1][1] == begin:
-                runs[-1] = (runs[-1][0], end)
-            else:
-                runs.append((begin, end))
-        return tuple(runs)
+        return tuple(self._runs(sorted(self._pages), gap_bytes=0))
+
+    def _runs(self, numbers: Iterable[int], *, gap_bytes: int) -> list[_Run]:
+        page_bytes = self._page_bytes
+        return _joined([(one * page_bytes, min((one + 1) * page_bytes, self._size)) for one in numbers], gap_bytes)
 
     def bring_along(self, start: int, stop: int) -> None:
         """Fetch a range too when anything is fetched next: it will probably be needed, and costs no round then."""
         self._along.append((start, stop))
 
+    def fill_gaps(self) -> None:
+        """From now on fetch also what lies between parts of the file of which at least as much is needed.
+
+        What is needed next is most often there, since structure stands together.
+        """
+        self._fills = True
+
     def fetch(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Read the pages that hold `ranges` and are not here yet, in one call."""
+        self.fetching(ranges)()
+
+    def fetch_again(self, runs: Sequence[_Run]) -> None:
+        """Read what `held` returned of the same file, and no gaps: a cache may have no other bytes."""
+        absent = [run for run in runs if not self.holds(*run)]
+        for (begin, _), body in zip(absent, self._fetch(absent) if absent else (), strict=True):
+            self.hold(begin, body)
+
+    def fetching(self, ranges: Iterable[_Run]) -> Callable[[], None]:
+        """Return a call that reads the pages that hold `ranges`, are not here yet, and not on their way.
+
+        It may run on another thread, while pages are looked at here.
+        """
         if self._along:
             ranges, self._along = [*ranges, *self._along], []
         page_bytes = self._page_bytes
@@ -120,20 +145,24 @@ class Pages:
                 for start, stop in ranges
                 if start < stop
                 for number in range(max(start, 0) // page_bytes, (min(stop, self._size) - 1) // page_bytes + 1)
-                if number not in self._pages
+                if number not in self._pages and number not in self._coming
             }
         )
-        if not missing:
-            return
-        runs: list[tuple[int, int]] = []
-        for number in missing:
-            begin, end = number * page_bytes, min((number + 1) * page_bytes, self._size)
-            if runs and begin - runs[-1][1] <= self._gap_bytes:
-                runs[-1] = (runs[-1][0], end)
-            else:
-                runs.append((begin, end))
-        for (begin, _), body in zip(runs, self._fetch(runs), strict=True):
-            self.hold(begin, body)
+        runs = self._runs(missing, gap_bytes=self._gap_bytes)
+        if self._fills and runs:
+            here = self._runs(sorted({*self._pages, *self._coming}), gap_bytes=0)
+            runs = _joined(_filled(runs, here), self._gap_bytes)
+        coming = {number for begin, end in runs for number in range(begin // page_bytes, -(-end // page_bytes))}
+        self._coming |= coming
+
+        def fetch() -> None:
+            try:
+                for (begin, _), body in zip(runs, self._fetch(runs) if runs else (), strict=True):
+                    self.hold(begin, body)
+            finally:
+                self._coming -= coming
+
+        return fetch
 
     def hold(self, start: int, body: Buffer) -> None:
         """Keep the whole pages of `body`, which begins at `start` of the file and was fetched by someone else."""
@@ -143,3 +172,41 @@ class Pages:
             end = min(begin + page_bytes, self._size)
             if end <= start + len(view):
                 self._pages.setdefault(number, view[begin - start : end - start])
+
+
+def _joined(runs: Sequence[_Run], gap_bytes: int) -> list[_Run]:
+    """Return runs, in order, of which those as near as that are one."""
+    out: list[_Run] = []
+    for begin, end in runs:
+        if out and begin - out[-1][1] <= gap_bytes:
+            out[-1] = (out[-1][0], end)
+        else:
+            out.append((begin, end))
+    return out
+
+
+def _filled(wanted: Sequence[_Run], held: Sequence[_Run]) -> list[_Run]:
+    """Return what to fetch for what is wanted: gaps too, where no more is missing than is wanted or held on both sides.
+
+    So what is fetched in vain is never more than what was needed.
+    """
+    is_wanted = set(wanted)
+    groups: list[tuple[int, int, int, list[_Run]]] = []
+    for run in sorted((*wanted, *held)):
+        group = (*run, run[1] - run[0], [run])
+        while groups and group[0] - groups[-1][1] <= min(groups[-1][2] + group[2], _BRIDGED_BYTES):
+            before = groups.pop()
+            group = (before[0], group[1], before[2] + group[2], before[3] + group[3])
+        groups.append(group)
+    out: list[_Run] = []
+    for _, _, _, members in groups:
+        if is_wanted.isdisjoint(members):
+            continue
+        at = members[0][0]
+        for begin, end in members:
+            if begin > at:
+                out.append((at, begin))
+            if (begin, end) in is_wanted:
+                out.append((begin, end))
+            at = max(at, end)
+    return out

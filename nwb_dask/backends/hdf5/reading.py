@@ -21,7 +21,7 @@ from nwb_dask.backends.hdf5.format.space import Need, gather
 from nwb_dask.backends.hdf5.lookup import Lookup
 from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS, STORAGE_ERRORS
 from nwb_dask.backends.hdf5.pages import Pages
-from nwb_dask.backends.hdf5.rounds import Task, run
+from nwb_dask.backends.hdf5.rounds import Rest, Task, run
 from nwb_dask.backends.hdf5.search import Search
 from nwb_dask.backends.hdf5.spans import Spans, count, n_chunks
 from nwb_dask.backends.hdf5.types import holds_objects
@@ -145,7 +145,7 @@ class Reader:
         tasks = [task for entry in wanted for task in self.learning(entry)]
         while tasks:
             with suppress(Need):
-                tasks += tasks.pop()() or ()
+                tasks += [one.task if isinstance(one, Rest) else one for one in tasks.pop()() or ()]
         self._follow_present()
 
     def _learn_all(self, entries: Sequence[ArrayEntry]) -> None:
@@ -250,7 +250,7 @@ class Reader:
         known.is_changed = True
 
     def _task(self, work: _Work, step: Task) -> Task:
-        def task() -> Iterable[Task] | None:
+        def task() -> Iterable[Task | Rest] | None:
             with _Noting(work):
                 return step()
             return None
@@ -309,7 +309,7 @@ class Reader:
 class _NoMore:
     """Pages of which no more come."""
 
-    def fetch(self, ranges: Iterable[tuple[int, int]]) -> None:
+    def fetching(self, ranges: Iterable[tuple[int, int]]) -> Callable[[], None]:
         raise Need(tuple(ranges))
 
 

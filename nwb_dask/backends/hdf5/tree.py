@@ -29,7 +29,7 @@ from nwb_dask.backends.hdf5.object_attributes import (
 )
 from nwb_dask.backends.hdf5.pages import Pages
 from nwb_dask.backends.hdf5.paths import split_path, stored_name
-from nwb_dask.backends.hdf5.rounds import Task, run
+from nwb_dask.backends.hdf5.rounds import Rest, Task, run
 from nwb_dask.backends.hdf5.scout import scout_task
 from nwb_dask.backends.hdf5.types import NAMED_TYPE
 from nwb_dask.backends.known import Depth, GroupPart
@@ -94,7 +94,7 @@ class Tree:
         lookup: Lookup,
         pages: Pages,
         wanted: Wanted,
-        on_array: Callable[[ArrayEntry], Iterable[Task]],
+        on_array: Callable[[ArrayEntry], Iterable[Task | Rest]],
         names: Collection[str] | None = None,
     ) -> None:
         self.lookup = lookup
@@ -179,7 +179,7 @@ class Tree:
         """Return the work of describing a group, and what is below it."""
         here = _Above(address, above)
 
-        def task() -> Iterable[Task]:
+        def task() -> Iterable[Task | Rest]:
             if above is not None and above.holds(address):
                 return ()
             part = self.known.parts.get(path)
@@ -259,9 +259,11 @@ class Tree:
 
         return self._guarded(lambda: self._member(members, name, here, fail, recursive=recursive), path, fail)
 
-    def _members_now(self, members: _Members, names: Iterable[str], here: _Above, *, recursive: bool) -> list[Task]:
+    def _members_now(
+        self, members: _Members, names: Iterable[str], here: _Above, *, recursive: bool
+    ) -> list[Task | Rest]:
         """Describe the members of a group, all bytes being at hand; return the work that is left below."""
-        following: list[Task] = []
+        following: list[Task | Rest] = []
         for name in names:
             try:
                 following += self._member(members, name, here, None, recursive=recursive)
@@ -275,7 +277,7 @@ class Tree:
 
     def _member(
         self, members: _Members, name: str, here: _Above, fail: Callable[[str], None] | None, *, recursive: bool
-    ) -> list[Task]:
+    ) -> list[Task | Rest]:
         """Describe a member of a group and return the work that follows, of which `fail` is told what went wrong.
 
         Without `fail` all bytes are at hand.
@@ -288,7 +290,7 @@ class Tree:
         kind = kind_of(messages)
         if not is_hard:
             members.soft[name] = address
-        following: list[Task] = []
+        following: list[Task | Rest] = []
         if kind == "array":
             if self._is_left_out(name, messages):
                 self._one_less(members)
@@ -297,7 +299,8 @@ class Tree:
             else:
                 entry = describe_array(self.lookup.space, messages, path, {})
                 attributes = self._attribute_task(members, name, entry, messages)
-                following = [self._guarded(attributes, path, fail), *self._on_array(entry)]
+                task = self._guarded(attributes, path, fail)
+                following = [*self._on_array(entry), Rest(task) if recursive else task]
             return following
         if kind == "datatype":
             members.problems[path] = NAMED_TYPE
@@ -327,7 +330,7 @@ class Tree:
 
     def _attribute_task(
         self, members: _Members, name: str, entry: ArrayEntry, messages: tuple[Message, ...]
-    ) -> Callable[[], Iterable[Task]]:
+    ) -> Callable[[], Iterable[Task | Rest]]:
         def task() -> Iterable[Task]:
             problems: dict[str, str] = {}
             values = self._attributes(messages, entry.path, problems, self._wanted.arrays)
@@ -345,10 +348,10 @@ class Tree:
             target = f"{self.lookup.find(group.path).path}/{target}"
         return self.lookup.find(target).address
 
-    def _guarded(self, task: Callable[[], Iterable[Task]], path: str, fail: Callable[[str], None]) -> Task:
+    def _guarded(self, task: Callable[[], Iterable[Task | Rest]], path: str, fail: Callable[[str], None]) -> Task:
         """Return the task with its errors noted: one object that cannot be read does not hide the others."""
 
-        def guarded() -> Iterable[Task]:
+        def guarded() -> Iterable[Task | Rest]:
             try:
                 return task()
             except STORAGE_ERRORS:

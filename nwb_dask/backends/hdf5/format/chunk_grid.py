@@ -25,7 +25,13 @@ _BATCH = 1 << 18
 
 def tidy(ranges: npt.NDArray[np.int64], *, limit: int) -> Ranges:
     """Return half-open `ranges`, shape (n, 2), sorted, clipped to ``[0, limit)`` and merged, without empty ones."""
-    ranges = np.clip(np.asarray(ranges, np.int64).reshape(-1, 2), 0, limit)
+    ranges = np.asarray(ranges, np.int64).reshape(-1, 2)
+    if len(ranges) == 1:
+        # So it is with most, for which numpy takes long.
+        start, stop = ranges[0].tolist()
+        if 0 <= start < stop <= limit:
+            return ranges
+    ranges = np.clip(ranges, 0, limit)
     ranges = ranges[ranges[:, 1] > ranges[:, 0]]
     if len(ranges) < 2:  # noqa: PLR2004  # nothing to merge with
         return ranges

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+import nwb_dask
 from tests.deploy.clusters import DEPLOY, ROOT, SMOKE, digest, environment, load, smoke
 from tests.deploy.packages import install
 from tests.deploy.slurm import missing_programs, slurm
 from tests.deploy.test_smoke import expected_digest
 
 JOBQUEUE = "dask-jobqueue==0.9.0"
+ARRAY = DEPLOY / "slurm" / "array.sbatch"
 
 
 @pytest.fixture(scope="module")
@@ -82,44 +84,50 @@ def test_job_array_writes_parts_with_the_same_digest_and_only_what_is_missing(
     done = run(submit, tmp_path, PYTHON=sys.executable, **cluster)
     logs = "\n".join(one.read_text(errors="replace") for one in tmp_path.glob("slurm-logs/*"))
     assert done.returncode == 0, done.stderr + logs
-    parts = sorted((tmp_path / "parts").iterdir())
+    parts = sorted((tmp_path / "parts").glob("share-*-of-2/*"))
     assert len(parts) == 3
     assert digest(smoke("--parts", str(tmp_path / "parts"))) == expected_digest(load(SMOKE), tmp_path / "expected")
     parts[0].unlink()
     before = {one: one.stat().st_mtime_ns for one in parts[1:]}
     again = run(submit, tmp_path, PYTHON=sys.executable, **cluster)
     assert again.returncode == 0, again.stderr
-    assert sorted((tmp_path / "parts").iterdir()) == parts
+    assert sorted((tmp_path / "parts").glob("share-*-of-2/*")) == parts
     assert {one: one.stat().st_mtime_ns for one in parts[1:]} == before
 
 
-def test_tasks_of_an_array_share_the_sources_without_gaps(monkeypatch: pytest.MonkeyPatch) -> None:
-    script = load(DEPLOY / "slurm" / "read_share.py")
-    sources = [f"s3://b/{number}.nwb" for number in range(7)]
-    monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "3")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_MIN", "4")
-    monkeypatch.setenv("SLURM_ARRAY_TASK_STEP", "2")
-    shares = []
-    for number in (4, 6, 8):
-        monkeypatch.setenv("SLURM_ARRAY_TASK_ID", str(number))
-        shares.append(script.share(sources))
-    assert sorted(one for share in shares for one in share) == sources
-    assert max(map(len, shares)) == 3
+def array_task(folder: Path, **slurm: str) -> subprocess.CompletedProcess[str]:
+    """Run one task of the array with a program in place of Python that says how it is called."""
+    command = ["bash", str(ARRAY), "sources.txt", "parts", "analysis.py:f"]
+    return run(command, folder, PYTHON="echo", **{f"SLURM_{name}": value for name, value in slurm.items()})
 
 
-def test_session_that_cannot_be_read_fails_its_task_and_no_other_session(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    script = load(DEPLOY / "slurm" / "read_share.py")
-    for name in [name for name in os.environ if name.startswith("SLURM_")]:
-        monkeypatch.delenv(name)
-    urls, _ = load(SMOKE).write_sessions(str(tmp_path))
-    Path(urls[1]).write_bytes(b"no HDF5")
-    (tmp_path / "sources.txt").write_text("\n".join(urls), encoding="utf-8")
-    with pytest.raises(SystemExit) as ended:
-        script.main(str(tmp_path / "sources.txt"), str(tmp_path / "parts"))
-    assert ended.value.code == 1
-    said = capsys.readouterr()
-    assert "session-1.nwb: " in said.err
-    assert "2 of 3 sessions" in said.out
-    assert sorted(one.suffix for one in (tmp_path / "parts").iterdir()) == [".parquet"] * 2
+def test_tasks_of_an_array_share_the_sources_without_gaps(tmp_path: Path) -> None:
+    sources = [f"s3://b/session {number}.nwb" for number in range(7)]
+    (tmp_path / "sources.txt").write_text("\n\n".join(sources), encoding="utf-8")
+    array = {"ARRAY_TASK_COUNT": "3", "ARRAY_TASK_MIN": "4", "ARRAY_TASK_STEP": "2"}
+    calls = [array_task(tmp_path, ARRAY_TASK_ID=task, **array).stdout.strip() for task in ("4", "6", "8")]
+    begin = "-m nwb_dask run analysis.py:f"
+    assert calls == [f"{begin} {' '.join(sources[number::3])} --out parts/share-{number}-of-3" for number in range(3)]
+    more = array_task(tmp_path, ARRAY_TASK_COUNT="9", ARRAY_TASK_ID="8")
+    assert (more.returncode, more.stdout) == (0, "no session is left for task 8 of 9\n")
+
+
+def test_array_of_another_size_is_refused_where_results_are(tmp_path: Path) -> None:
+    (tmp_path / "sources.txt").write_text("s3://b/0.nwb", encoding="utf-8")
+    for name in ("share-0-of-2", "share-0-of-2.nwb_dask"):
+        (tmp_path / "parts" / name).mkdir(parents=True)
+    assert array_task(tmp_path, ARRAY_TASK_COUNT="2").returncode == 0
+    refused = array_task(tmp_path, ARRAY_TASK_COUNT="12")
+    assert refused.returncode == 3
+    assert "not of 12 tasks" in refused.stderr
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # dask 2026.8 with pandas 3.1
+def test_function_of_the_array_gives_the_digest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = load(SMOKE)
+    urls, units = script.write_sessions(str(tmp_path / "sessions"))
+    for number in range(2):
+        mapped = nwb_dask.map_sessions(load(DEPLOY / "slurm" / "units.py").units, urls[number::2], client="threads")
+        mapped.to_parquet(tmp_path / "parts" / f"share-{number}-of-2")
+    script.run_on_parts(str(tmp_path / "parts"))
+    assert capsys.readouterr().out.startswith(f"digest: {script.digest_of(script.expect(units))}\n")

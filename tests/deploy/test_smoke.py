@@ -28,17 +28,6 @@ def expected_digest(script: ModuleType, folder: Path) -> str:
     return found
 
 
-@pytest.mark.filterwarnings("ignore:The inplace keyword")  # dask 2026.8 with pandas 3.1
-def test_answers_of_workers_are_those_that_were_written(
-    client: Client, script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    script.main([client.scheduler_info()["address"], "--folder", str(tmp_path / "disk"), "--workers", "2"])
-    said = capsys.readouterr().out
-    assert f"digest: {expected_digest(script, tmp_path / 'other')}\n" in said
-    assert said.splitlines()[-1].startswith("ok: 3 sessions, 2 workers")
-    assert list((tmp_path / "disk").iterdir()) == []
-
-
 def test_wrong_answer_ends_with_its_name(script: ModuleType, tmp_path: Path) -> None:
     _, units = script.write_sessions(str(tmp_path))
     right = script.expect(units)
@@ -60,6 +49,20 @@ def by_command_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subpro
     folder = tmp_path_factory.mktemp("cluster")
     with command_line_cluster(folder) as file:
         yield smoke("--workers", "2", SCHEDULER_FILE=str(file))
+
+
+@pytest.mark.filterwarnings("ignore:The inplace keyword")  # dask 2026.8 with pandas 3.1
+def test_worker_by_command_line_gives_the_digest(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with command_line_cluster(tmp_path, n_workers=1, worker=["--no-nanny"]) as file:
+        script.main([str(file), "--folder", str(tmp_path / "disk")])
+    said = capsys.readouterr().out
+    assert f"digest: {expected_digest(script, tmp_path)}\n" in said
+    assert said.splitlines()[-1].startswith("ok: 3 sessions, 1 workers")
+    assert list((tmp_path / "disk").iterdir()) == []
+    for log in ("scheduler.log", "worker.log"):
+        assert "Run preload setup: nwb_dask.preload" in (tmp_path / log).read_text()
 
 
 @pytest.mark.slow

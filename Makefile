@@ -25,10 +25,11 @@ endif
 
 PYTEST_ARGS ?= -n 2 --dist worksteal
 
-# On 3.12 without the tests of what is read from files and networks and written to files, of polars' answers, of budgets,
-# of pictures, of notebooks and of the shape of the code, which are the same on every Python. What differs is the
-# language, dask's expressions and schedulers, and pickling; and xarray is the oldest.
-SAME := parity backends budgets testing storage catalog faults read h5 references amending plot \
+# On 3.12 without the tests of what is read from files and networks and written to files, of pruning, of polars' answers,
+# of budgets, of recipes, of pictures, of notebooks and of the shape of the code, which are the same on every Python. What
+# differs is the language, dask's expressions and schedulers, and pickling; and xarray is the oldest.
+SAME := parity backends budgets testing storage catalog cataloguing faults read h5 references amending plot deploy \
+	plan/test_prune.py plan/test_prune_sessions.py plan/test_prune_statistics.py cli/test_catalog.py \
 	conversion/test_killed.py conversion/test_tables.py conversion/test_target.py conversion/test_names.py \
 	adapters/polars_frame/test_scan_equals_memory.py adapters/polars_frame/test_translate.py \
 	test_notebooks.py test_architecture.py

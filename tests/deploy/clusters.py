@@ -55,16 +55,15 @@ def running(command: Sequence[str], log: Path, **more: str) -> Iterator[subproce
 
 @contextmanager
 def command_line_cluster(
-    folder: Path, *, n_workers: int = 2, scheduler: Sequence[str] = (), worker: Sequence[str] = (), **more: str
+    folder: Path, *, scheduler: Sequence[str] = (), worker: Sequence[str] = (), **more: str
 ) -> Iterator[Path]:
-    """A scheduler and workers of one thread in processes of their own; yields the scheduler file."""
+    """A scheduler and two workers in processes of their own, unless `worker` says else; yields the scheduler file."""
     file = folder / "scheduler.json"
     address = ("--host", "127.0.0.1", "--port", "0", "--dashboard-address", "127.0.0.1:0")
     with ExitStack() as stack:
         begin = [*DASK, "scheduler", *address, "--scheduler-file", str(file), *PRELOAD, *scheduler]
         stack.enter_context(running(begin, folder / "scheduler.log", **more))
-        size = ("--nworkers", str(n_workers), "--nthreads", "1")
-        join = [*DASK, "worker", "--scheduler-file", str(file), *size, *PRELOAD, *worker]
+        join = [*DASK, "worker", "--scheduler-file", str(file), "--nworkers", "2", "--nthreads", "1", *PRELOAD, *worker]
         stack.enter_context(running(join, folder / "worker.log", **more))
         yield file
 

@@ -55,7 +55,7 @@ def by_command_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subpro
 def test_worker_by_command_line_gives_the_digest(
     script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with command_line_cluster(tmp_path, n_workers=1, worker=["--no-nanny"]) as file:
+    with command_line_cluster(tmp_path, worker=["--nworkers", "1", "--no-nanny"]) as file:
         script.main([str(file), "--folder", str(tmp_path / "disk")])
     said = capsys.readouterr().out
     assert f"digest: {expected_digest(script, tmp_path)}\n" in said

@@ -109,13 +109,24 @@ TABLES = [rows_of(piece) for piece in range(len(PATHS))]
 FRAMES = [as_frame(table) for table in TABLES]
 
 
-@settings(max_examples=400, deadline=None)
-@given(predicates)
-def test_no_piece_is_pruned_of_which_a_row_matches_in_pandas_or_arrow(node: Node) -> None:
+def check(node: Node) -> None:
     kept = may_match(node, CONSTANTS)
     for piece in np.flatnonzero(~kept):
         assert not evaluate(node, FRAMES[piece]).any(), describe(node)
         assert not arrow_predicate.mask(node, TABLES[piece], FIELDS).any(), describe(node)
+
+
+@settings(max_examples=120, deadline=None)
+@given(predicates)
+def test_no_piece_is_pruned_of_which_a_row_matches_in_pandas_or_arrow(node: Node) -> None:
+    check(node)
+
+
+@pytest.mark.slow
+@settings(max_examples=4_000, deadline=None)
+@given(predicates)
+def test_no_piece_is_pruned_of_which_a_row_matches_in_pandas_or_arrow_thousands_of_times(node: Node) -> None:
+    check(node)
 
 
 def kept(text: str) -> list[int]:

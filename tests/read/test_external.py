@@ -147,3 +147,16 @@ def test_permission_may_come_from_a_block_or_the_environment_and_is_never_rememb
             assert len(nwb_dask.read_table(main, "/units")) == 6
             with pytest.raises(UnsupportedLayoutError, match="allow_external"):
                 nwb_dask.read_table(main, "/units", storage_options={"allow_external": []})
+
+
+def test_regions_behind_a_chain_of_links_lead_to_their_own_tables(main: Path) -> None:
+    with new_file(main.with_name("chain.nwb")) as file:
+        file["units"] = h5py.ExternalLink("main.nwb", "/units")
+    frame = nwb_dask.read_table(
+        main.with_name("chain.nwb"),
+        "/units",
+        engine="pandas",
+        resolve=["place"],
+        storage_options={"allow_external": [str(main.parent)]},
+    )
+    assert frame["place.depth"].tolist() == [20, 10, 0, 0, 10, 20]

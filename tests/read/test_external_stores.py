@@ -12,7 +12,6 @@ from typing import Any
 
 import dask
 import numpy as np
-import polars as pl
 import pytest
 import xarray as xr
 import zarr
@@ -23,8 +22,8 @@ from nwb_dask.errors import MalformedFileError, NWBDaskError, SourceChangedError
 from nwb_dask.options import options
 from nwb_dask.testing import RangeServer
 from nwb_dask.testing.zarr_sessions import ZarrColumn, write_zarr_tables
+from tests.read.elsewhere import ENDS, compare_engines
 
-ENDS = np.array([2, 2, 5, 6, 8, 9])
 RATES = [0, 2.5, 5, 7.5, 10, 12.5]
 SERIES = ("/acquisition/far", "/acquisition/linked")
 OTHER = "../data/other.nwb.zarr"
@@ -57,7 +56,7 @@ def add_series(parent: zarr.Group, name: str) -> zarr.Group:
 def write_other(path: Path, version: Any) -> None:
     units = {
         "times": ZarrColumn(np.arange(9.0)),
-        "times_index": ZarrColumn(ENDS.astype("u1"), target="times"),
+        "times_index": ZarrColumn(np.array(ENDS).astype("u1"), target="times"),
         "rate": ZarrColumn(np.array(RATES)),
         "place": ZarrColumn(np.array([2, 1, 0, 0, 1, 2]), table="/places"),
     }
@@ -109,18 +108,7 @@ def allowed(main: Path) -> dict[str, object]:
 
 
 def test_a_table_in_another_store_is_read_by_every_engine(main: Path, allowed: dict[str, object]) -> None:
-    times = np.split(np.arange(9.0), ENDS[:-1])
-    pandas = nwb_dask.read_table(main, "/units", engine="pandas", storage_options=allowed)
-    lazy = dd.read_nwb(main, "/units", storage_options=allowed)
-    polars = nwb_dask.scan_nwb(main, "/units", storage_options=allowed)
-    chosen = {
-        "pandas": pandas[pandas.rate > 4],
-        "dask": lazy[lazy.rate > 4].compute(scheduler="threads"),
-        "polars": polars.filter(pl.col("rate") > 4).collect().to_pandas(),
-    }
-    for name, frame in chosen.items():
-        assert frame["rate"].tolist() == [5, 7.5, 10, 12.5], name
-        assert [list(one) for one in frame["times"]] == [list(one) for one in times[2:]], name
+    compare_engines(main, allowed)
 
 
 @pytest.mark.parametrize("table", ["/units", "/intervals/own"])
@@ -129,6 +117,13 @@ def test_regions_of_tables_in_another_store_lead_to_them(main: Path, allowed: di
     assert frame["place.depth"].tolist() == [20, 10, 0, 0, 10, 20]
     with pytest.raises(NWBDaskError, match=r"other\.nwb\.zarr.*allow_external"):
         nwb_dask.read_table(main, table, resolve=["place"])
+
+
+def test_without_permission_what_is_in_another_store_is_not_there(main: Path) -> None:
+    found = nwb_dask.open_nwb(main)
+    assert list(found.contents) == ["/", "/acquisition/linked", "/intervals/own"]
+    assert "unreadable: rate" in repr(found)
+    assert "units" not in repr(found)
 
 
 def test_a_column_in_another_store_is_a_column_or_says_how_to_become_one(

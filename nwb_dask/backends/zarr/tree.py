@@ -260,7 +260,6 @@ class _Making:
         for name in self._tree.members(real):
             link = links.get(name)
             if link is not None and link.filename is not None:
-                problems[name] = _outside(join(path, name), link)
                 continue
             inner = join(path, name)
             try:

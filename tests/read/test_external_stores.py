@@ -235,3 +235,38 @@ def test_remote_stores_lead_to_stores_of_their_server_and_to_others_that_are_all
             permission = {"allow_hosts": elsewhere.base_url, "allow_external": [str(main.parent)]}
             found = nwb_dask.read_table(url, "/units", engine="pandas", storage_options=permission)
             assert found["rate"].tolist() == RATES
+
+
+def test_a_remote_store_whose_other_store_changed_says_so_once(main: Path) -> None:
+    with RangeServer(main.parent) as server:
+        series = nwb_dask.open_timeseries(server.url("main.nwb.zarr"), "/acquisition/linked")
+        assert series[3:5].values.tolist() == [3, 4]
+        for root in (".zmetadata", "zarr.json"):
+            document = main.with_name("data") / "other.nwb.zarr" / root
+            if document.exists():
+                document.write_text(f"{document.read_text()} ")
+                os.utime(document, ns=(1, 1))
+        with pytest.raises(SourceChangedError, match="plan again"):
+            series[5:7].compute()
+        again = nwb_dask.open_timeseries(server.url("main.nwb.zarr"), "/acquisition/linked")
+        assert again[5:7].values.tolist() == [5, 6]
+
+
+def test_stores_that_are_reached_from_remote_ones_get_no_credentials_and_lead_no_further(main: Path) -> None:
+    with RangeServer(main.parent) as first, RangeServer(main.parent) as second, RangeServer(main.parent) as third:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for name, other in (("one", second.url("two.zarr")), ("two", third.url("data/other.nwb.zarr"))):
+                group = zarr.create_group(str(main.with_name(f"{name}.zarr")), zarr_format=3)
+                add_links(group, 3, {"units": (other, "/units")})
+                zarr.consolidate_metadata(str(main.with_name(f"{name}.zarr")))
+        # A server that is not named with its scheme may be asked, and is told nothing.
+        permission = {
+            "allow_hosts": second.base_url.removeprefix("http://"),
+            "headers": {"Authorization": "Bearer hush"},
+        }
+        with pytest.raises(NWBDaskError, match="allow_hosts"):
+            nwb_dask.read_table(first.url("one.zarr"), "/units", storage_options=permission)
+        assert {request.headers.get("authorization") for request in first.log} == {"Bearer hush"}
+        assert {request.headers.get("authorization") for request in second.log} == {None}
+        assert not third.log

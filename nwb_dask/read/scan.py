@@ -81,10 +81,7 @@ def scan_sources(
     check_choice("missing_columns", missing_columns, ("insert", "raise"))
     check_choice("missing_table", missing_table, ("skip", "raise"))
     check_choice("errors", errors, ("raise", "skip"))
-    tables = checked_names("table", table)
-    if not all(tables) or not tables:
-        message = f"table={table!r} names no table; give a path such as '/units', or '/' for the root"
-        raise ValueError(message)
+    tables = _checked_tables(table)
     access = make_access(_mapping("storage_options", storage_options))
     overrides = {n: parse_type(value) for n, value in _mapping("schema_overrides", schema_overrides).items()}
     wanted, extra = None if columns is None else checked_names("columns", columns), checked_names("index", extra)
@@ -108,8 +105,9 @@ def scan_sources(
     )
     if isinstance(source, SharedCatalog) and not chosen:
         unclear = label if is_unclear else None
-        asked = CatalogRequest(tables, wish, names, session, unclear, missing_table, errors, access)
-        return scan_catalog(source, asked)
+        return scan_catalog(
+            source, CatalogRequest(tables, wish, names, session, unclear, missing_table, errors, access)
+        )
     request = _Request(tables, names, chosen, kept, with_record=bool(session) or is_unclear)
     visited, skipped = visit_files(
         expand_sources(source, access), access, partial(_describe, request), skip_corrupt=errors == "skip"
@@ -123,6 +121,14 @@ def scan_sources(
     records = [(one.name, record) for _, (one, record) in visited if one.tables]
     wish = replace(wish, session=described(records, session, title) if session else None)
     return assemble_scan([one for one in found if one.tables], wish, skipped=skipped, access=access)
+
+
+def _checked_tables(table: object) -> tuple[str, ...]:
+    tables = checked_names("table", table)
+    if not all(tables) or not tables:
+        message = f"table={table!r} names no table; give a path such as '/units', or '/' for the root"
+        raise ValueError(message)
+    return tables
 
 
 def checked_names(option: str, value: object) -> tuple[str, ...]:

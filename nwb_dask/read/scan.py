@@ -88,10 +88,9 @@ def scan_sources(
     session = checked_session_columns(session_columns)
     names = None if wanted is None else frozenset((*wanted, *extra)) - frozenset(PATH_COLUMNS) - session.keys()
     chosen = resolve if isinstance(resolve, bool) else checked_names("resolve", resolve)
-    is_unclear = label in _STANDARD_NAMES and label not in session
-    title = tables[0] if len(tables) == 1 else ", ".join(tables)
+    unclear = label if label in _STANDARD_NAMES and label not in session else None
     wish = Wish(
-        title,
+        ", ".join(tables),
         wanted,
         extra,
         overrides,
@@ -104,22 +103,20 @@ def scan_sources(
         label if is_sorted else None,
     )
     if isinstance(source, SharedCatalog) and not chosen:
-        unclear = label if is_unclear else None
-        return scan_catalog(
-            source, CatalogRequest(tables, wish, names, session, unclear, missing_table, errors, access)
-        )
-    request = _Request(tables, names, chosen, kept, with_record=bool(session) or is_unclear)
+        asked = CatalogRequest(tables, wish, names, session, unclear, missing_table, errors, access)
+        return scan_catalog(source, asked)
+    request = _Request(tables, names, chosen, kept, with_record=bool(session) or unclear is not None)
     visited, skipped = visit_files(
         expand_sources(source, access), access, partial(_describe, request), skip_corrupt=errors == "skip"
     )
     found = [one for _, (one, _) in visited]
     lacking = [one for one in found if not one.tables]
     if lacking and (missing_table == "raise" or len(lacking) == len(found)):
-        raise _no_table(title, lacking, found, access)
-    if label is not None and is_unclear and not any(label in table.names for one in found for table in one.tables):
-        session[label] = label
+        raise _no_table(wish.table, lacking, found, access)
+    if unclear is not None and not any(unclear in table.names for one in found for table in one.tables):
+        session[unclear] = unclear
     records = [(one.name, record) for _, (one, record) in visited if one.tables]
-    wish = replace(wish, session=described(records, session, title) if session else None)
+    wish = replace(wish, session=described(records, session, wish.table) if session else None)
     return assemble_scan([one for one in found if one.tables], wish, skipped=skipped, access=access)
 
 

@@ -16,14 +16,16 @@ name                    environment                 what it decides
 ``remap``               NWB_DASK_REMAP              what stands for URLs that documents of references (LINDI)
                                                     name: ``{URL or prefix of one: URL or local path}``, in the
                                                     environment as JSON
-``allow_hosts``         NWB_DASK_ALLOW_HOSTS        servers that such documents may name beside those that are
-                                                    allowed anyway, see `nwb_dask.storage.hosts`; with commas
-                                                    between them in the environment
+``allow_hosts``         NWB_DASK_ALLOW_HOSTS        servers that such documents, and Zarr stores with links, may
+                                                    name beside those that are allowed anyway, see
+                                                    `nwb_dask.storage.hosts`; with commas between them in the
+                                                    environment
 ``cache``               NWB_DASK_CACHE              ``on`` or ``off``: whether indexes of files are kept on disk
 ``cache_dir``           NWB_DASK_CACHE_DIR          where; by default the user's cache folder of the system
 ``cache_bytes``         NWB_DASK_CACHE_BYTES        how much is kept before the oldest is dropped
 ``allow_external``      NWB_DASK_ALLOW_EXTERNAL     folders with files that local HDF5 files may refer to, by links, by
-                                                    external storage or by virtual datasets, and local documents of
+                                                    external storage or by virtual datasets, Zarr stores that local
+                                                    ones may refer to by links or references, and local documents of
                                                     references by any path; none by default. In the environment,
                                                     between colons as in ``PATH``
 ``chunk_cache``         NWB_DASK_CHUNK_CACHE        ``on`` or ``off``: whether bytes of remote files are kept on disk

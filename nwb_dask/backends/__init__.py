@@ -1,15 +1,16 @@
 """Containers of groups and arrays: an open store in, a `FileIndex` and arrays out. Knows nothing of NWB.
 
-========== =================================================================================
-protocol   `File`: what every container can do
-opening    `open_file`: tells containers apart, and what else a file looks like
-known      `Known`: what was found out about one version of a file
-handles    the open h5py files of this process
-hdf5       HDF5: an own parser and chunk reader, h5py for what these do not cover
-lindi      documents of references, LINDI's and kerchunk's
-zarr       Zarr v2 and v3: an own parser of the documents and an own chunk reader
-threads    the threads that decode chunks
-========== =================================================================================
+============= ==============================================================================
+protocol      `File`: what every container can do
+opening       `open_file`: tells containers apart, and what else a file looks like
+known         `Known`: what was found out about one version of a file
+handles       the open h5py files of this process
+hdf5          HDF5: an own parser and chunk reader, h5py for what these do not cover
+lindi         documents of references, LINDI's and kerchunk's
+linked_stores `ReachingZarr`: an open Zarr store with what it leads to in others
+zarr          Zarr v2 and v3: an own parser of the documents and an own chunk reader
+threads       the threads that decode chunks
+============= ==============================================================================
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ from nwb_dask.backends.hdf5.signature import check_signature
 from nwb_dask.backends.known import Known
 from nwb_dask.backends.lindi.file import LindiFile
 from nwb_dask.backends.lindi.loading import holds_references
+from nwb_dask.backends.linked_stores import ReachingZarr
 from nwb_dask.backends.protocol import ByteSource, File
-from nwb_dask.backends.zarr import ZarrFile
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
 from nwb_dask.storage import Folder, display_url
 
@@ -38,7 +38,7 @@ def open_file(store: ByteSource | Folder, known: Known | None = None) -> File:
     """
     if isinstance(store, Folder):
         may_be_lindi = store.local_path is not None or store.source.url.rstrip("/").endswith(_LINDI_FOLDER)
-        return LindiFile(store, known) if may_be_lindi and holds_references(store) else ZarrFile(store, known)
+        return LindiFile(store, known) if may_be_lindi and holds_references(store) else ReachingZarr(store, known)
     if store.local_path is not None:
         try:
             check_signature(store)

@@ -18,6 +18,9 @@ _BLOSC_FIRST_OPTION = 4
 
 COMPRESSORS = frozenset({"zlib", "blosc", "zstd", "bz2"})
 
+FOR_NUMBERS = frozenset({"astype", "bitround", "delta", "fixedscaleoffset", "packbits", "quantize"})
+"""Codecs that take arrays of numbers for such, and not bytes."""
+
 JSON_OBJECTS: Codec = {
     "allow_nan": True,
     "check_circular": True,

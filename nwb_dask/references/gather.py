@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nwb_dask.backends import File
+from nwb_dask.backends.zarr.meaning import source_of
 from nwb_dask.errors import NWBDaskError, OutputError, SourceAccessError, UnsupportedLayoutError
 from nwb_dask.index import ArrayEntry, ElementType, FileIndex, Placement, ZarrForm, join
 from nwb_dask.read.small_values import STORAGE_ERRORS, read_small
@@ -222,6 +223,9 @@ def pointing(index: FileIndex) -> Point:
     own = None if root is None else _object_id(root.attributes)
 
     def point(path: str | None) -> Json:
+        if path is not None and source_of(path.split("/")[1]) is not None:
+            # It leads into another store.
+            path = None
         target = None if path is None else index.groups.get(index.same.get(path, path)) or index.arrays.get(path)
         name = None if target is None else _object_id(target.attributes)
         return {"_REFERENCE": {"object_id": name, "path": path, "source": ".", "source_object_id": own}}

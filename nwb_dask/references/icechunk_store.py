@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 import numpy as np
 import zarr
 
-from nwb_dask.errors import OutputError
+from nwb_dask.errors import OutputError, UnsupportedLayoutError
 from nwb_dask.references.addresses import Stated
 from nwb_dask.references.arrays import ZarrArray
 from nwb_dask.references.attributes import as_json
-from nwb_dask.references.codecs import Codec
+from nwb_dask.references.codecs import FOR_NUMBERS, Codec
 from nwb_dask.references.gather import Contents
 from nwb_dask.references.kerchunk import below, dimensions
 from nwb_dask.references.report import LeftOut
@@ -70,7 +70,12 @@ def write_icechunk(folder: Path, contents: Contents, top: str, urls: Stated) -> 
             name = below(path, top)
             attributes, failed = as_json(array.entry.attributes, None)
             left_out += [LeftOut(f"{path}@{key}", reason) for key, reason in failed.items()]
-            _add_values(_created(root, name, array, attributes), array)
+            try:
+                values = _created(root, name, array, attributes)
+            except UnsupportedLayoutError as error:
+                left_out.append(LeftOut(path, error.message))
+                continue
+            _add_values(values, array)
             _add_chunks(icechunk, session.store, name, array, urls)
     session.commit("references by nwb_dask")
     return tuple(left_out)
@@ -83,15 +88,15 @@ def is_icechunk(path: Path) -> bool:
 
 def _created(root: zarr.Group, name: str, array: ZarrArray, attributes: dict[str, Any]) -> zarr.Array[Any]:
     """Return an array without chunks."""
-    order = {"<": "little", ">": "big"}.get(array.dtype.str[0])
+    order = {"<": "little", ">": "big"}.get(_encoded(array).str[0])
     # What stands in the repository is compressed by that.
-    steps = array.codecs if array.content is None else ()
+    steps = [step for step in array.codecs if step["id"] not in FOR_NUMBERS] if array.content is None else []
     return root.create_array(
         name,
         shape=array.shape,
         chunks=array.chunks,
         dtype=array.dtype.newbyteorder("="),
-        filters=_transposed(array),
+        filters=[*_transposed(array), *(_codec(step) for step in _filters(array))] or None,
         serializer={"name": "bytes", "configuration": {"endian": order} if order else {}},
         compressors=[_codec(step) for step in steps] or None,
         fill_value=np.zeros((), array.dtype)[()] if array.fill is None else np.frombuffer(array.fill, array.dtype)[0],
@@ -100,9 +105,34 @@ def _created(root: zarr.Group, name: str, array: ZarrArray, attributes: dict[str
     )
 
 
-def _transposed(array: ZarrArray) -> list[dict[str, Any]] | None:
+def _filters(array: ZarrArray) -> list[Codec]:
+    """Return the codecs for numbers, which come before the others.
+
+    Raises
+    ------
+    UnsupportedLayoutError
+        If one does not, which version 3 has no words for.
+    """
+    is_first = [step["id"] in FOR_NUMBERS for step in array.codecs]
+    if is_first != sorted(is_first, reverse=True):
+        raise UnsupportedLayoutError("codecs for numbers come after others, which Zarr version 3 does not have")
+    return [step for step in array.codecs if step["id"] in FOR_NUMBERS]
+
+
+def _encoded(array: ZarrArray) -> np.dtype[Any]:
+    """Return the type of what codecs for numbers write."""
+    dtype = array.dtype
+    for step in _filters(array):
+        if step["id"] == "packbits":
+            dtype = np.dtype(np.uint8)
+        declared = step.get("encode_dtype" if step["id"] == "astype" else "astype")
+        dtype = np.dtype(declared) if isinstance(declared, str) and step["id"] != "quantize" else dtype
+    return dtype
+
+
+def _transposed(array: ZarrArray) -> list[dict[str, Any]]:
     if array.order == "C":
-        return None
+        return []
     return [{"name": "transpose", "configuration": {"order": list(range(len(array.shape)))[::-1]}}]
 
 

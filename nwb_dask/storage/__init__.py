@@ -59,7 +59,7 @@ trace           counts what was read
 from __future__ import annotations
 
 from nwb_dask.storage.access import Access, export_secrets, find_remap, import_secrets, limit_access, make_access
-from nwb_dask.storage.allowed import AllowedStore, open_allowed
+from nwb_dask.storage.allowed import AllowedStore, open_allowed, open_allowed_folder
 from nwb_dask.storage.blocks import BlockFile
 from nwb_dask.storage.chunk_cache import ChunkCache, chunk_cache
 from nwb_dask.storage.coalesce import Buffer
@@ -133,6 +133,7 @@ __all__ = [
     "make_choice",
     "matches",
     "open_allowed",
+    "open_allowed_folder",
     "open_bytes",
     "open_object",
     "open_store",

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nwb_dask.errors import SourceAccessError, SourceNotFoundError
 from nwb_dask.index import Url
 from nwb_dask.storage.access import Access
+from nwb_dask.storage.folder import Folder
+from nwb_dask.storage.folder_url import is_zip_url
 from nwb_dask.storage.local import OPEN_FLAGS, LocalStore, unavailable
+from nwb_dask.storage.local_folder import LocalFolder
+from nwb_dask.storage.zip_folder import ZipFolder
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
@@ -32,7 +36,7 @@ class AllowedStore(LocalStore):
         return _open_below(self._folder, path)
 
 
-def open_allowed(name: str, *, beside: str, access: Access) -> AllowedStore:
+def open_allowed(name: str, beside: str, access: Access) -> AllowedStore:
     """Return the file that another one names.
 
     An absolute name is that file, and else one of the same last part beside the file that names it. A relative name
@@ -56,9 +60,41 @@ def open_allowed(name: str, *, beside: str, access: Access) -> AllowedStore:
     SourceNotFoundError, SourceUnavailableError
         If it is not there or is no regular file.
     """
+    real, folder = _found(name, list(_candidates(name, beside)), beside, access)
+    return AllowedStore(real, folder, access)
+
+
+def open_allowed_folder(name: str, beside: str, access: Access) -> Folder:
+    """Return the folder, or the ZIP file of one, that another one names.
+
+    An absolute name is that folder. A relative name counts from the folder that names it, as it was opened and as it is
+    without symbolic links. Links in it are followed as long as they stay inside; see `LocalFolder`.
+
+    Parameters
+    ----------
+    name, beside, access
+        As `open_allowed`; `beside` is the folder that names it.
+
+    Raises
+    ------
+    SourceAccessError, SourceNotFoundError, SourceUnavailableError
+        As `open_allowed`.
+    UnsupportedLayoutError
+        If it is neither a Zarr store nor a LINDI folder.
+    """
+    if not name or "\0" in name:
+        raise SourceNotFoundError(f"{beside} leads to {name!r}, which is not there", url=beside)
+    candidates = [os.path.join(one, name) for one in (os.path.abspath(beside), os.path.realpath(beside))]  # noqa: PTH100, PTH118  # text in, text out
+    real, folder = _found(name, [os.path.normpath(one) for one in candidates], beside, access)
+    if is_zip_url(real) and not os.path.isdir(real):  # noqa: PTH112  # text in, text out
+        return ZipFolder(AllowedStore(real, folder, access))
+    return LocalFolder(Url(real), path=real, access=access, expected=None)
+
+
+def _found(name: str, candidates: Sequence[str], beside: str, access: Access) -> tuple[str, str]:
+    """Return the first of some paths that is there, without symbolic links, and the folder that allows for it."""
     folders = [os.path.realpath(one) for one in access.allowed_folders]
     refused = ""
-    candidates = list(_candidates(name, beside))
     for number, candidate in enumerate(candidates, 1):
         real = os.path.realpath(candidate)
         folder = next((one for one in folders if _is_below(real, one)), None)
@@ -66,7 +102,7 @@ def open_allowed(name: str, *, beside: str, access: Access) -> AllowedStore:
             # The working directory is looked at only where it is allowed.
             refused = refused or (real if number < len(candidates) else "")
         elif os.path.lexists(real):
-            return AllowedStore(real, folder, access)
+            return real, folder
     if refused:
         raise refusal(name, refused, beside=beside)
     raise SourceNotFoundError(f"{beside} leads to {name!r}, which is not there", url=beside)

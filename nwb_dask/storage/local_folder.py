@@ -19,6 +19,7 @@ from nwb_dask.storage.folder_identity import FolderVersion, folder_version, is_s
 from nwb_dask.storage.folder_url import join_key
 from nwb_dask.storage.keys import KeyPlace, KeyRange, check_key, clip
 from nwb_dask.storage.local import read_at, unavailable, written
+from nwb_dask.storage.reached import reached_from, with_reached
 from nwb_dask.storage.trace import is_tracing, record, record_round
 
 # A link is looked at before it is followed; opening a FIFO would wait for a writer.
@@ -44,7 +45,7 @@ class LocalFolder:
     path : str
         Where it is.
     access : Access
-        How it was reached.
+        How it was reached; if it allows for other folders, the version says which have been read.
     expected : Identity, optional
         The version that must be there.
     cached : Identity, optional
@@ -72,6 +73,8 @@ class LocalFolder:
         if expected is not None and written(identity) != written(expected):
             raise SourceChangedError(f"{path} is not the folder that was planned; plan again", url=path)
         self.size = identity.size
+        if access.allowed_folders:
+            identity = with_reached(identity, {} if expected is None else reached_from(expected))
         self.source = Source(url, identity)
         self.is_unchanged = identity == cached
         self._real = os.path.realpath(path)

@@ -26,7 +26,9 @@ def path_key(path: str) -> str:
 def version_of(identity: Identity) -> str:
     """Return the version of one file in few letters; another name or other permissions make no other version."""
     bare = alone(identity)
-    return _digest(f"{bare.kind}:{bare.value.rpartition(':')[0]}:{bare.size}")
+    head, _, changed = bare.value.rpartition(":")
+    value = head if bare.kind == "mtime" and changed.isdigit() else bare.value
+    return _digest(f"{bare.kind}:{value}:{bare.size}")
 
 
 def alone(identity: Identity) -> Identity:

@@ -172,9 +172,9 @@ def _chunks(file: ReachingFile, entry: ArrayEntry) -> Answer:
         every = np.array([[0, n_grid(entry)]], np.int64)
 
         def task() -> None:
-            found.append(find_chunks(read_superblock(file._file._pages).space, entry, every))
+            found.append(find_chunks(read_superblock(file.hdf5._pages).space, entry, every))
 
-        run([task], file._file._pages)
+        run([task], file.hdf5._pages)
     except NWBDaskError as exc:
         return Refusal(str(exc))
     (manifest,) = found

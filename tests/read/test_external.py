@@ -9,7 +9,6 @@ from pathlib import Path
 import dask
 import h5py
 import numpy as np
-import polars as pl
 import pytest
 
 import nwb_dask
@@ -17,9 +16,9 @@ import nwb_dask.dataframe as dd
 from nwb_dask.errors import MalformedFileError, SourceChangedError, UnsupportedLayoutError
 from nwb_dask.options import options
 from nwb_dask.testing.odd_columns import add_index, add_series, add_table, new_file
+from tests.read.elsewhere import ENDS, compare_engines
 
 N_SAMPLES = 20
-ENDS = (2, 2, 5, 6, 8, 9)
 SERIES = ("/acquisition/far", "/acquisition/raw", "/acquisition/virtual")
 
 
@@ -64,18 +63,7 @@ def allowed(main: Path) -> dict[str, object]:
 
 
 def test_a_table_in_another_file_is_read_by_every_engine(main: Path, allowed: dict[str, object]) -> None:
-    times = np.split(np.arange(9.0), ENDS[:-1])
-    pandas = nwb_dask.read_table(main, "/units", engine="pandas", storage_options=allowed)
-    lazy = dd.read_nwb(main, "/units", storage_options=allowed)
-    polars = nwb_dask.scan_nwb(main, "/units", storage_options=allowed)
-    chosen = {
-        "pandas": pandas[pandas.rate > 4],
-        "dask": lazy[lazy.rate > 4].compute(scheduler="threads"),
-        "polars": polars.filter(pl.col("rate") > 4).collect().to_pandas(),
-    }
-    for name, frame in chosen.items():
-        assert frame["rate"].tolist() == [5, 7.5, 10, 12.5], name
-        assert [list(one) for one in frame["times"]] == [list(one) for one in times[2:]], name
+    compare_engines(main, allowed)
 
 
 def test_regions_of_a_table_in_another_file_lead_to_their_own_tables(main: Path, allowed: dict[str, object]) -> None:
@@ -147,3 +135,16 @@ def test_permission_may_come_from_a_block_or_the_environment_and_is_never_rememb
             assert len(nwb_dask.read_table(main, "/units")) == 6
             with pytest.raises(UnsupportedLayoutError, match="allow_external"):
                 nwb_dask.read_table(main, "/units", storage_options={"allow_external": []})
+
+
+def test_regions_behind_a_chain_of_links_lead_to_their_own_tables(main: Path) -> None:
+    with new_file(main.with_name("chain.nwb")) as file:
+        file["units"] = h5py.ExternalLink("main.nwb", "/units")
+    frame = nwb_dask.read_table(
+        main.with_name("chain.nwb"),
+        "/units",
+        engine="pandas",
+        resolve=["place"],
+        storage_options={"allow_external": [str(main.parent)]},
+    )
+    assert frame["place.depth"].tolist() == [20, 10, 0, 0, 10, 20]

@@ -114,6 +114,10 @@ def write_store(path: Path, version: int, **options: Any) -> Path:
     return path
 
 
+def delta_v3(**options: str) -> dict[str, Any]:
+    return {"name": "numcodecs.delta", "configuration": options}
+
+
 STORED: dict[str, dict[str, Any]] = {
     "v2": {"version": 2},
     "v2 in the order of columns": {"version": 2, "order": "F"},
@@ -124,6 +128,19 @@ STORED: dict[str, dict[str, Any]] = {
     "v3 in shards": {"version": 3, "shards": (128, 100)},
     "v3 transposed": {"version": 3, "filters": [{"name": "transpose", "configuration": {"order": [1, 0]}}]},
     "v3 big-endian": {"version": 3, "serializer": BytesCodec(endian="big")},
+    "v2 by delta": {"version": 2, "filters": [numcodecs.Delta("<i4", "<u2")]},
+    "v2 by scale": {"version": 2, "filters": [numcodecs.FixedScaleOffset(100, 2, "<i4", "<i4"), numcodecs.Shuffle(4)]},
+    "v2 as another type": {"version": 2, "filters": [numcodecs.AsType("<f8", "<i4")], "compressors": None},
+    "v2 by columns and delta": {"version": 2, "filters": [numcodecs.Delta("<i4")], "order": "F"},
+    "v3 by delta": {"version": 3, "filters": [delta_v3(dtype="<i4", astype="<u2")]},
+    "v3 in shards by delta": {"version": 3, "filters": [delta_v3(dtype="<i4")], "shards": (128, 100)},
+}
+CODED: dict[str, tuple[Any, Any]] = {
+    "bits": (np.arange(1000) % 3 == 0, numcodecs.PackBits()),
+    "quantized": (np.linspace(0, 1, 1000), numcodecs.Quantize(3, "<f8")),
+    "rounded": (np.linspace(0, 1, 1000, dtype="f4"), numcodecs.BitRound(8)),
+    "scaled": (np.arange(1000) / 4, numcodecs.FixedScaleOffset(0, 4, "<f8", "<i2")),
+    "delta": (np.arange(1000, dtype="u2") % 300, numcodecs.Delta("<u2", "i1")),
 }
 
 
@@ -146,6 +163,30 @@ def test_numbers_of_a_store_are_equal_in_every_format(how: str, tmp_path: Path) 
     )
     found = dict(walk(zarr.open_group(repository.readonly_session("main").store, mode="r")))
     assert not difference({"x": VALUES}, found, "x")
+
+
+@pytest.mark.filterwarnings("ignore:Numcodecs codecs")
+@pytest.mark.parametrize("how", CODED)
+def test_codecs_for_numbers_are_carried_along(how: str, tmp_path: Path) -> None:
+    values, codec = CODED[how]
+    store = tmp_path / "a.zarr"
+    with without_warnings():
+        group = zarr.create_group(str(store), zarr_format=2)
+        array = group.create_array("x", shape=values.shape, dtype=values.dtype, chunks=(300,), filters=[codec])
+        array[...] = values
+    expected = {"x": array[...]}
+    for name, form in (("a.json", "kerchunk-json"), ("a.lindi.json", "lindi")):
+        assert not write_references(store, tmp_path / name, format=form).files[0].left_out  # type: ignore[arg-type]  # one of the formats
+        with nwb_dask.open_h5(tmp_path / name) as file:
+            np.testing.assert_array_equal(file["x"][()], expected["x"])
+    assert not difference(expected, dict(by_fsspec(tmp_path / "a.json", store)), "x")
+    write_references(store, tmp_path / "a.icechunk", format="icechunk")
+    repository = icechunk.Repository.open(
+        icechunk.local_filesystem_storage(str(tmp_path / "a.icechunk")),
+        authorize_virtual_chunk_access={f"{store.as_uri()}/": None},
+    )
+    found = dict(walk(zarr.open_group(repository.readonly_session("main").store, mode="r")))
+    assert not difference(expected, found, "x")
 
 
 def test_codecs_that_version_2_does_not_have_are_left_out_with_the_reason(tmp_path: Path) -> None:

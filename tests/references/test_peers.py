@@ -14,10 +14,12 @@ from typing import Any
 
 import h5py
 import pytest
+import zarr
 
 import nwb_dask
 from benchmarks.environments import ROOT, ensure_environment
 from nwb_dask.references import Format, write_references
+from tests.references.test_other_sources import CODED
 
 INTEROP = Path(__file__).parents[3] / "shared" / "data" / "interop"
 FORMS = ("session_zarr2.nwb.zarr", "session_zarr3.nwb.zarr", "session.lindi.json")
@@ -74,6 +76,22 @@ def test_lindi_opens_every_real_file_and_pynwb_reads_it_through_lindi(tmp_path: 
         differences = [pair for pair in one["differences"] if not pair[0].endswith(_SCALES)]
         assert not differences or name in _ELSEWHERE, (name, differences)
         assert one["pynwb"] == "same" or one["pynwb"].startswith("unread") or name in _NO_WIDTH, (name, one["pynwb"])
+
+
+def test_lindi_undoes_codecs_for_numbers(tmp_path: Path) -> None:
+    store, twin = tmp_path / "a.zarr", tmp_path / "a.h5"
+    group = zarr.create_group(str(store), zarr_format=2)
+    with h5py.File(twin, "w") as file:
+        for name, (values, codec) in CODED.items():
+            array = group.create_array(
+                name, shape=values.shape, dtype=values.dtype, chunks=(300,), filters=[codec], attributes={"a": 1}
+            )
+            array[...] = values
+            file.create_dataset(name, data=array[...]).attrs["a"] = 1
+    write_references(store, tmp_path / "a.lindi.json")
+    (found,) = ask("with_lindi", "lindi", [[str(tmp_path / "a.lindi.json"), str(twin)]], tmp_path / "answer")
+    assert found["n_arrays"] == len(CODED)
+    assert not found["differences"]
 
 
 @pytest.mark.skipif(not INTEROP.is_dir(), reason=f"the session is absent: {INTEROP}")

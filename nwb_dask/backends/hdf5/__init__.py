@@ -1,6 +1,7 @@
 """HDF5: the tree through h5py's low level, plain values by byte ranges, the rest of the values through h5py.
 
 ========== =================================================================================
+linked     `LinkedFile`: an open file of any container with what its links lead to
 reaching   `ReachingFile`: an open file with what it holds in others
 file       `Hdf5File`: one open file by itself
 outside    the files that it leads to: which may be opened, and of which version they were

@@ -49,8 +49,10 @@ def routed(path: str, routes: Routes) -> str:
     for there, here in routes:
         if path == there:
             return here
-        if path.startswith(there.rstrip("/") + "/"):
-            return here.rstrip("/") + "/" + path[len(there.rstrip("/")) + 1 :]
+        above = there.rstrip("/") + "/"
+        # What lies beside the target of a link in that file is not below the path of the link there.
+        if path.startswith(above) and not f"{path}/".startswith(f"{above}{ROOT}/"):
+            return here.rstrip("/") + "/" + path[len(above) :]
     return path
 
 

@@ -39,6 +39,7 @@ from nwb_dask.backends.zarr.meaning import (
     compound,
     element_of,
     plain_values,
+    store_name,
     texts,
 )
 from nwb_dask.errors import MalformedFileError, UnsupportedLayoutError
@@ -115,7 +116,7 @@ def _object(value: Mapping[str, Json]) -> AttributeValue:
 
 
 def target_of(value: Json) -> str | None:
-    """Return the absolute path that a reference leads to; None if that is in another store, or nowhere.
+    """Return the absolute path that a reference leads to, in another store behind its `store_name`; None if nowhere.
 
     Parameters
     ----------
@@ -136,10 +137,15 @@ def target_of(value: Json) -> str | None:
     found = checks.mapping(value, "a reference")
     if isinstance(found.get("_REFERENCE"), dict):
         found = found["_REFERENCE"]
-    path = found.get("path")
-    if path is None or found.get("source", ".") not in (*_HERE, None):
+    if found.get("path") is None:
         return None
-    return f"/{checks.name(path, 'the path of a reference').strip('/')}"
+    path = f"/{checks.name(found['path'], 'the path of a reference').strip('/')}"
+    source = found.get("source", ".")
+    if source is None or source in _HERE:
+        return path
+    named = checks.name(source, "the store of a reference")
+    # A query string may be secret, and paths are shown.
+    return None if "?" in named else f"/{store_name(named)}{path}"
 
 
 def _link(value: Json) -> tuple[str, Link]:

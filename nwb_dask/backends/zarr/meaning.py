@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias
+from urllib.parse import quote, unquote
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +29,20 @@ _MAX_NESTING = 32
 TEXT = ElementType("string", size=16)
 REFERENCE = ElementType("reference", size=8)
 BOOLEAN = ElementType("bool", np.dtype(np.int8), _BOOLEAN, size=1)
+
+
+_STORE = re.compile("<store (.+)>")
+
+
+def store_name(source: str) -> str:
+    """Return the name that stands, at the root of a store, for the root of another one."""
+    return f"<store {quote(source, safe='')}>"
+
+
+def source_of(name: str) -> str | None:
+    """Return the store that a name of `store_name` stands for; None for any other name."""
+    found = _STORE.fullmatch(name)
+    return None if found is None else unquote(found[1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from nwb_dask.storage import Buffer
 
 Elements: TypeAlias = "npt.NDArray[Any]"
 
-_NUMBERS = frozenset({"astype", "bitround", "delta", "fixedscaleoffset", "packbits", "quantize"})
+NUMBERS = frozenset({"astype", "bitround", "delta", "fixedscaleoffset", "packbits", "quantize"})
 """Codecs of numcodecs that take arrays of numbers for such."""
 _BYTE_ORDER = frozenset({"bytes", "endian"})
 _ENCODED = {"astype": "encode_dtype", "delta": "astype", "fixedscaleoffset": "astype"}
@@ -66,7 +66,7 @@ class Pipeline:
         self, codecs: Sequence[Codec], dtype: np.dtype[Any], chunks: tuple[int, ...], order: Literal["C", "F"]
     ) -> None:
         for one in codecs:
-            if one.id not in BYTES and one.id not in OBJECTS and one.id not in _NUMBERS | _NOTHING:
+            if one.id not in BYTES and one.id not in OBJECTS and one.id not in NUMBERS | _NOTHING:
                 raise UnsupportedLayoutError(f"its codec {one.id[:60]!r} is not read")
         if dtype.hasobject and not any(one.id in OBJECTS for one in codecs):
             raise UnsupportedLayoutError("it holds objects, and no codec says how")
@@ -107,7 +107,7 @@ class Pipeline:
 
     def _undo(self, at: int, data: Buffer | Elements) -> Buffer | Elements:
         codec = self.codecs[at]
-        if codec.id in _BYTE_ORDER and any(one.id in _NUMBERS for one in self.codecs[:at]):
+        if codec.id in _BYTE_ORDER and any(one.id in NUMBERS for one in self.codecs[:at]):
             return self._ordered(at, data)
         if codec.id in _NOTHING:
             return data
@@ -116,7 +116,7 @@ class Pipeline:
         if codec.id in OBJECTS:
             return decode_objects(codec, _as_bytes(data), prod(self.chunks), self.dtype)
         try:
-            made = get_codec({"id": codec.id, **_numeric(codec.options)})
+            made = get_codec({"id": codec.id, **numeric_options(codec.options)})
             decoded: Elements = np.asarray(made.decode(_as_bytes(data)))
         except NWBDaskError:
             raise
@@ -126,8 +126,8 @@ class Pipeline:
 
     def _ordered(self, at: int, data: Buffer | Elements) -> Buffer | Elements:
         """Return what codecs for numbers wrote, in the byte order that they know, from that of the stored bytes."""
-        endian = _endian(self.codecs[at])
-        encoded = _encoded_dtype(self.dtype, self.codecs[:at])
+        endian = endian_of(self.codecs[at])
+        encoded = encoded_dtype(self.dtype, self.codecs[:at])
         if endian is None or encoded.itemsize == 1:
             return data
         body = _as_bytes(data)
@@ -180,13 +180,13 @@ def _axes(options: Mapping[str, Json], n_axes: int) -> tuple[int, ...]:
 def _stored_dtype(dtype: np.dtype[Any], codecs: Sequence[Codec]) -> np.dtype[Any]:
     """Return a type with the byte order that a codec states, if one does, of what is no codec's result."""
     for at, one in enumerate(codecs):
-        endian = _endian(one) if one.id in _BYTE_ORDER else None
-        if endian is not None and not any(before.id in _NUMBERS for before in codecs[:at]):
+        endian = endian_of(one) if one.id in _BYTE_ORDER else None
+        if endian is not None and not any(before.id in NUMBERS for before in codecs[:at]):
             return dtype.newbyteorder(endian)
     return dtype
 
 
-def _endian(codec: Codec) -> Literal["<", ">"] | None:
+def endian_of(codec: Codec) -> Literal["<", ">"] | None:
     """Return the byte order that a codec states, if it does."""
     endian = codec.options.get("endian")
     if endian is None:
@@ -196,18 +196,18 @@ def _endian(codec: Codec) -> Literal["<", ">"] | None:
     return "<" if endian == "little" else ">"
 
 
-def _encoded_dtype(dtype: np.dtype[Any], codecs: Sequence[Codec]) -> np.dtype[Any]:
+def encoded_dtype(dtype: np.dtype[Any], codecs: Sequence[Codec]) -> np.dtype[Any]:
     """Return the type of what codecs for numbers make of elements (zarr-python, ``zarr/codecs/numcodecs``)."""
     for one in codecs:
         if one.id == "packbits":
             dtype = np.dtype(np.uint8)
-        declared = _numeric(one.options).get(_ENCODED.get(one.id, ""))
+        declared = numeric_options(one.options).get(_ENCODED.get(one.id, ""))
         if declared is not None:
             dtype = np.dtype(declared)
     return dtype
 
 
-def _numeric(options: Mapping[str, Json]) -> Mapping[str, Json]:
+def numeric_options(options: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return the options of a codec for numbers, of which all types have to be such."""
     for key in ("dtype", "astype", "encode_dtype", "decode_dtype"):
         value = options.get(key)

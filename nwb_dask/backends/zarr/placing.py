@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import product
 from math import prod
-from typing import Literal, Protocol, TypeAlias, cast
+from typing import Any, Literal, Protocol, TypeAlias, cast
 
 import numpy as np
 
 from nwb_dask.backends.zarr.documents import ArrayDocument, Codec, Json
 from nwb_dask.backends.zarr.hierarchy import KeySource
-from nwb_dask.backends.zarr.pipeline import Pipeline
+from nwb_dask.backends.zarr.pipeline import NUMBERS, Pipeline, encoded_dtype, endian_of, numeric_options
 from nwb_dask.backends.zarr.shard_index import Found, ShardIndexes, find_chunk
 from nwb_dask.backends.zarr.shards import Leaf, leaf_of
 from nwb_dask.errors import (
@@ -59,13 +59,26 @@ def form_of(document: ArrayDocument) -> ZarrForm:
         if axes not in ("F", list(range(len(leaf.chunks)))[::-1]):
             raise UnsupportedLayoutError("the axes of its chunks are in an order that Zarr version 2 cannot say")
         order = "F"
+    _require_order(codecs, document.dtype)
     steps = [_step(one) for one in codecs if one.id not in ("bytes", "endian")]
     stored = Pipeline(leaf.codecs, document.dtype, leaf.chunks, document.order).dtype
     byte_order = cast("Literal['<', '>', '|']", stored.str[0])
     return ZarrForm(leaf.chunks, order, byte_order, tuple(steps))
 
 
+def _require_order(codecs: Sequence[Codec], dtype: np.dtype[Any]) -> None:
+    """Raise if what codecs for numbers wrote is stored in another byte order than theirs: version 2 cannot say so."""
+    for at, one in enumerate(codecs):
+        order = endian_of(one) if one.id in ("bytes", "endian") else None
+        if order is not None and any(before.id in NUMBERS for before in codecs[:at]):
+            encoded = encoded_dtype(dtype, codecs[:at])
+            if encoded.itemsize > 1 and encoded.newbyteorder(order) != encoded:
+                raise UnsupportedLayoutError("its numbers are encoded in a byte order that Zarr version 2 cannot say")
+
+
 def _step(codec: Codec) -> Mapping[str, Json]:
+    if codec.id in NUMBERS:
+        return {"id": codec.id, **numeric_options(codec.options)}
     if codec.id not in _SHARED:
         raise UnsupportedLayoutError(f"its codec {codec.id[:60]!r} is none that references are made with")
     options = dict(codec.options)

@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from nwb_dask.backends.hdf5.compose import Wanted, choose, with_attributes
-from nwb_dask.backends.hdf5.paths import missing_member, split_path
+from nwb_dask.backends.hdf5.paths import LinkOutsideError, missing_member, split_path
 from nwb_dask.backends.zarr.describe import describe_array
 from nwb_dask.backends.zarr.documents import ArrayDocument, Document, GroupDocument
 from nwb_dask.backends.zarr.hierarchy import Hierarchy
-from nwb_dask.backends.zarr.meaning import ArrayMeaning, Convention, GroupMeaning
-from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError, UnsupportedLayoutError
+from nwb_dask.backends.zarr.meaning import ArrayMeaning, Convention, GroupMeaning, source_of
+from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError, display_url
 from nwb_dask.index import (
     ArrayEntry,
     AttributeValue,
@@ -68,8 +68,10 @@ class Tree:
         ------
         PathNotFoundError
             If nothing is there.
+        LinkOutsideError
+            If it leads through a link into another store.
         UnsupportedLayoutError
-            If it leads through a link into another store, or to what is not read.
+            If it leads to what is not read.
         MalformedFileError
             If links lead in circles, or what is there is damaged.
         """
@@ -78,7 +80,7 @@ class Tree:
         n_links = 0
         while left:
             name = left.pop()
-            link = self._links(here).get(name)
+            link = self._link(here, name)
             if link is None:
                 members = self._hierarchy.members.get(here, ())
                 if name not in members or isinstance(self._hierarchy.documents.get(here), ArrayDocument):
@@ -86,7 +88,8 @@ class Tree:
                 here = join(here, name)
                 continue
             if link.filename is not None:
-                raise UnsupportedLayoutError(f"{join(here, name)}: {_outside(link)}", path=path)
+                step = join(here, name)
+                raise LinkOutsideError(_outside(step, link), path=path, step=step, link=link, rest=left[::-1])
             n_links += 1
             if n_links > _MAX_LINKS:
                 raise MalformedFileError("soft links lead in circles", path=path)
@@ -141,6 +144,14 @@ class Tree:
         """Return why the document at `path` could not be read."""
         return self._hierarchy.problems.get(path)
 
+    def _link(self, path: str, name: str) -> Link | None:
+        """Return the link that a name stands for; one that references make is at the root, where nothing else is."""
+        found = self._links(path).get(name)
+        if found is None and path == "/" and name not in self._hierarchy.members.get("/", ()):
+            source = source_of(name)
+            return None if source is None else Link("/", source)
+        return found
+
     def _links(self, path: str) -> Mapping[str, Link]:
         return self.group(path).links if isinstance(self._hierarchy.documents.get(path), GroupDocument) else {}
 
@@ -190,10 +201,13 @@ class Tree:
             return value
 
 
-def _outside(link: Link) -> str:
+def _outside(step: str, link: Link) -> str:
     """Return why a link into another store is not followed."""
-    where = f"{(link.filename or '')[:200]!r}, at {link.target[:200]!r}"
-    return f"links of a Zarr store into another file ({where}) are not followed; open that file"
+    where = f"{display_url(link.filename or '')[:200]!r} (at {link.target[:200]!r})"
+    return (
+        f"{step} is a link into another Zarr store, {where}, which is not followed: read that store itself, or allow "
+        "for its folder with allow_external=[...] in storage_options or nwb_dask.options"
+    )
 
 
 class _Making:
@@ -246,7 +260,6 @@ class _Making:
         for name in self._tree.members(real):
             link = links.get(name)
             if link is not None and link.filename is not None:
-                problems[name] = _outside(link)
                 continue
             inner = join(path, name)
             try:

@@ -69,19 +69,32 @@ def test_links_that_lead_out_in_circles_or_nowhere_are_not_followed() -> None:
     file = store_v2(**documents(**{"m/.zgroup": GROUP_V2, "m/.zattrs": {"zarr_link": links}}))
     index = file.index("/m")
     assert index.groups["/m"].links["out"] == Link("/x", "../other.zarr")
-    assert set(index.problems) == {"/m/out", "/m/round", "/m/nowhere"}
-    assert "('../other.zarr', at '/x') are not followed" in index.problems["/m/out"]
+    assert set(index.problems) == {"/m/round", "/m/nowhere"}
     assert index.groups["/m"].members == ("nowhere", "out", "round")
-    with pytest.raises(UnsupportedLayoutError, match="into another file"):
+    with pytest.raises(
+        UnsupportedLayoutError, match=r"'../other.zarr' \(at '/x'\), which is not followed.*allow_external=\["
+    ):
         file.index("/m/out")
 
 
-@pytest.mark.parametrize("target", ["/none", "/x"])
-def test_references_that_lead_nowhere_or_out_are_null(target: str) -> None:
-    source = "." if target == "/none" else "other.zarr"
-    value = {"zarr_dtype": "object", "value": {"source": source, "path": target}}
+def test_references_that_lead_nowhere_are_null() -> None:
+    value = {"zarr_dtype": "object", "value": {"source": ".", "path": "/none"}}
     file = store_v2(**documents(**{"a/.zattrs": {"ref": value}}))
     assert file.index("/a").groups["/a"].attributes == {"ref": Reference(None)}
+
+
+@pytest.mark.parametrize("source", ["../other.zarr", "https://host/other.zarr?token=secret"])
+def test_references_into_other_stores_say_so_when_they_are_followed(source: str) -> None:
+    value = {"zarr_dtype": "object", "value": {"source": source, "path": "/x"}}
+    file = store_v2(**documents(**{"a/.zattrs": {"ref": value}}))
+    found = file.index("/a").groups["/a"].attributes["ref"]
+    assert isinstance(found, Reference)
+    if "secret" in source:
+        assert found.path is None
+        return
+    assert found.path == "/<store ..%2Fother.zarr>/x"
+    with pytest.raises(UnsupportedLayoutError, match=r"'../other.zarr'.*allow_external=\["):
+        file.index(found.path)
 
 
 def test_scalars_of_v2_have_no_dimensions() -> None:
@@ -108,7 +121,7 @@ def test_references_as_objects_are_paths(codec: str) -> None:
     file = store_v2(**documents(**nodes), **{"r/0": bytes(made.encode(stored))})
     entry = file.index("/").arrays["/r"]
     assert entry.element.kind == "reference"
-    assert file.read(entry).tolist() == ["/a/x", None, "/a"]
+    assert file.read(entry).tolist() == ["/a/x", "/<store b.zarr>/y", "/a"]
 
 
 def test_records_in_objects_are_records() -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NoReturn
 
 import h5py
 
+from nwb_dask.backends import StoredAttribute
 from nwb_dask.errors import UnsupportedLayoutError
-from nwb_dask.h5.values import attribute_value
-from nwb_dask.index import AttributeValue
+from nwb_dask.h5.values import attribute_value, stored_attribute
+from nwb_dask.index import AttributeValue, Reference
 
 
 class Attributes(h5py.AttributeManager):  # type: ignore[misc]  # h5py has no types
@@ -23,20 +24,38 @@ class Attributes(h5py.AttributeManager):  # type: ignore[misc]  # h5py has no ty
         Why those that are not among `values` cannot be read.
     where : str
         File and object, for messages.
+    stored : callable, optional
+        Gives those of which the type says more than the value.
     """
 
-    def __init__(self, values: Mapping[str, AttributeValue], problems: Mapping[str, str], where: str) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, AttributeValue],
+        problems: Mapping[str, str],
+        where: str,
+        stored: Callable[[], Mapping[str, StoredAttribute]] | None = None,
+    ) -> None:
         self._values = values
+        self._stored = stored
         self._problems = problems
         self._where = where
 
     def __getitem__(self, name: str | bytes) -> object:
         key = name.decode() if isinstance(name, bytes) else name
+        typed = self._typed(key)
+        if typed is not None:
+            return stored_attribute(typed.values, typed.element)
         if key in self._values:
             return attribute_value(self._values[key])
         if key in self._problems:
             raise UnsupportedLayoutError(f"attribute {key!r} of {self._where} is not read: {self._problems[key]}")
         raise KeyError(f"there is no attribute {key!r} of {self._where}")
+
+    def _typed(self, name: str) -> StoredAttribute | None:
+        is_there = name in self._values or name in self._problems
+        if self._stored is None or not is_there or isinstance(self._values.get(name), Reference):
+            return None
+        return self._stored().get(name)
 
     def __iter__(self) -> Iterator[str]:
         yield from self._values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from functools import partial
 from typing import NoReturn
 
 from h5py._hl.base import HLObject
@@ -63,9 +64,10 @@ class FacadeObject(HLObject):  # type: ignore[misc]  # h5py has no types
     @property
     def attrs(self) -> Attributes:
         """Its attributes."""
-        entry = self.entry
+        entry, tree = self.entry, self.file.tree
         where = f"{entry.path} of {self.file.filename}"
-        return self.file.attributes_class(entry.attributes, self.file.tree.problems(entry.path), where)
+        stored = partial(tree.stored_attributes, entry.path)
+        return self.file.attributes_class(entry.attributes, tree.problems(entry.path), where, stored)
 
     @property
     def ref(self) -> PathReference:

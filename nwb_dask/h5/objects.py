@@ -102,5 +102,6 @@ class FacadeObject(HLObject):  # type: ignore[misc]  # h5py has no types
             "open it where it goes with nwb_dask.open_h5"
         )
 
-    def _read_only(self) -> ValueError:
-        return ValueError(f"{self.file.filename} is open for reading only")
+    def _read_only(self, kind: type[Exception] = ValueError) -> Exception:
+        """Return an error of the kind that h5py raises when somebody tries this with a file open for reading."""
+        return kind(f"{self.file.filename} is open for reading only")

@@ -237,6 +237,9 @@ def _closer(fid: h5f.FileID, file: Hdf5File, store: Store, keep: Callable[[Known
 class StreamedDataset(_Streamed, h5py.Dataset):  # type: ignore[misc]  # h5py has no types
     """A dataset of a `StreamedFile`; what is selected is read with few requests."""
 
+    # h5netcdf 1.8 tells datasets of h5py by the module of their class.
+    __module__ = h5py.Dataset.__module__
+
     def __init__(self, did: h5d.DatasetID, file: StreamedFile, origin: Origin) -> None:
         h5py.Dataset.__init__(self, did, readonly=True)
         self._file = file

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from h5py import h5a, h5s, h5t
 
+import nwb_dask
+from nwb_dask.h5 import FacadeFile
 from nwb_dask.testing import RangeServer
 from tests.h5.facade import open_facade
 from tests.h5.same import differences
@@ -80,3 +82,17 @@ def test_attributes_of_a_remote_facade_are_of_the_types_that_h5py_gives(path: Pa
         open_facade(server.url(path.name)) as found,
     ):
         assert list(differences(expected, found)) == []
+
+
+def test_attributes_of_a_remote_file_with_external_data_ask_nothing_more_of_the_server(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "raw.h5", "w") as file:
+        file.create_dataset("raw", (4,), "u1", external=[("absent.raw", 0, 4)])
+        for number in range(200):
+            file.create_group(f"group {number}").attrs.create("n", number, dtype="u2")
+    with RangeServer(tmp_path) as server:
+        for _ in range(2):
+            with nwb_dask.open_h5(server.url("raw.h5")) as found:
+                assert isinstance(found, FacadeFile)
+                server.reset()
+                assert [type(found[f"group {number}"].attrs["n"]) for number in range(200)] == [np.uint16] * 200
+                assert server.n_requests == 0

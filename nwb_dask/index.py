@@ -86,7 +86,8 @@ class ElementType:
     fields: tuple[tuple[str, ElementType], ...] = ()
     """Fields of a compound, in stored order."""
     base: ElementType | None = None
-    """Element of a variable-length sequence or of a fixed-shape array."""
+    """Element of a variable-length sequence or of a fixed-shape array; of sequences of references, which are
+    ``"unsupported"``, too."""
     shape: tuple[int, ...] = ()
     """Shape of a fixed-shape array type."""
     reason: str = ""

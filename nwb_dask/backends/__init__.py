@@ -19,6 +19,7 @@ from nwb_dask.backends.handles import close_idle_files
 from nwb_dask.backends.hdf5.file import Hdf5File
 from nwb_dask.backends.hdf5.libraries import filter_libraries
 from nwb_dask.backends.hdf5.reaching import ReachingFile
+from nwb_dask.backends.hdf5.stored_attributes import StoredAttribute
 from nwb_dask.backends.hdf5.types import NAMED_TYPE
 from nwb_dask.backends.known import Known
 from nwb_dask.backends.opening import open_file
@@ -31,6 +32,7 @@ __all__ = [
     "Hdf5File",
     "Known",
     "ReachingFile",
+    "StoredAttribute",
     "close_idle_files",
     "filter_libraries",
     "open_file",

@@ -164,11 +164,6 @@ class FacadeDataset(FacadeObject, h5py.Dataset):  # type: ignore[misc]  # h5py h
         found = self[() if source_sel is None else source_sel]
         dest[... if dest_sel is None else dest_sel] = found  # type: ignore[index]  # what numpy takes
 
-    def __repr__(self) -> str:
-        if not self:
-            return "<Closed dataset>"
-        return f"<dataset {self.name!r}: shape {self.shape}, type {self.dtype.str!r}>"
-
     def virtual_sources(self) -> NoReturn:
         """Refuse: virtual datasets are not read."""
         raise RuntimeError("Not a virtual dataset")
@@ -180,19 +175,19 @@ class FacadeDataset(FacadeObject, h5py.Dataset):  # type: ignore[misc]  # h5py h
         """Do nothing: nothing is written."""
 
     def __setitem__(self, args: object, val: object) -> None:
-        raise self._read_only()
+        raise self._read_only(OSError)
 
     def resize(self, size: object, axis: object = None) -> None:
         """Refuse: the file is open for reading."""
-        raise self._read_only()
+        raise self._read_only(TypeError if self.chunks is None else RuntimeError)
 
     def write_direct(self, source: object, source_sel: object = None, dest_sel: object = None) -> None:
         """Refuse: the file is open for reading."""
-        raise self._read_only()
+        raise self._read_only(OSError)
 
     def make_scale(self, name: str = "") -> NoReturn:
         """Refuse: the file is open for reading."""
-        raise self._read_only()
+        raise self._read_only(RuntimeError)
 
 
 def _as_asked(values: Values, dtype: np.dtype[np.generic] | None, *, is_scalar: bool) -> Any:

@@ -109,6 +109,10 @@ class FacadeFile(FacadeGroup, h5py.File):  # type: ignore[misc]  # h5py has no t
         """False: what is read is of one version of the file."""
         return False
 
+    @swmr_mode.setter
+    def swmr_mode(self, value: bool) -> None:
+        raise self._read_only(RuntimeError)
+
     def flush(self) -> None:
         """Do nothing: nothing is written."""
 
@@ -121,6 +125,3 @@ class FacadeFile(FacadeGroup, h5py.File):  # type: ignore[misc]  # h5py has no t
 
     def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.filename!r} (mode {self.mode})>" if self else "<Closed file>"

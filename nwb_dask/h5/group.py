@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, KeysView
 from typing import Any, NoReturn
 
 import h5py
+import numpy as np
+from h5py._hl.base import HLObject, KeysViewHDF5
 
 from nwb_dask.h5.objects import FacadeObject
 from nwb_dask.h5.references import PathReference
@@ -105,7 +107,8 @@ class FacadeGroup(FacadeObject, h5py.Group):  # type: ignore[misc]  # h5py has n
 
     def keys(self) -> KeysView[str]:
         """Return the names of the members."""
-        return KeysView(self)
+        names: KeysView[str] = KeysViewHDF5(self)
+        return names
 
     def values(self) -> Values:
         """Return the members; None for a link that leads nowhere."""
@@ -162,11 +165,6 @@ class FacadeGroup(FacadeObject, h5py.Group):  # type: ignore[misc]  # h5py has n
                 stack.extend((f"{path}/{one}", found) for one in reversed(found.group.members))
         return None
 
-    def __repr__(self) -> str:
-        if not self:
-            return "<Closed group>"
-        return f"<group {self.name!r} ({len(self)} members)>"
-
     def create_group(self, name: object, *_args: object, **_kwargs: object) -> Any:
         """Refuse: the file is open for reading."""
         raise self._read_only()
@@ -179,25 +177,29 @@ class FacadeGroup(FacadeObject, h5py.Group):  # type: ignore[misc]  # h5py has n
         """Refuse: the file is open for reading."""
         raise self._read_only()
 
-    def require_group(self, name: object, **_kwargs: object) -> Any:
-        """Return the group of that name; one that is absent is not made."""
+    def require_dataset(
+        self, name: object, shape: object = None, dtype: object = None, exact: bool = False, **_more: object
+    ) -> Any:
+        """Return the dataset of that name, which `shape` and `dtype` have to fit; one that is absent is not made."""
         found = self.get(name)  # type: ignore[arg-type]  # a name, as h5py has it
-        if not isinstance(found, h5py.Group):
-            raise self._read_only() if found is None else TypeError(f"Incompatible object at {name!r}")
-        return found
-
-    def require_dataset(self, name: object, *_args: object, **_kwargs: object) -> Any:
-        """Return the dataset of that name; one that is absent is not made."""
-        found = self.get(name)  # type: ignore[arg-type]  # a name, as h5py has it
+        if found is None:
+            raise self._read_only()
         if not isinstance(found, h5py.Dataset):
-            raise self._read_only() if found is None else TypeError(f"Incompatible object at {name!r}")
+            raise TypeError(f"Incompatible object ({type(found).__name__}) already exists")
+        lengths = (shape,) if isinstance(shape, int) else tuple(shape or ())  # type: ignore[arg-type]  # a shape
+        if found.shape != lengths:
+            raise TypeError(f"Shapes do not match (existing {found.shape} vs new {lengths})")
+        wanted = np.dtype(dtype)  # type: ignore[call-overload]  # whatever it takes
+        if found.dtype != wanted and (exact or not np.can_cast(wanted, found.dtype)):
+            raise TypeError(f"Datatypes cannot be safely cast (existing {found.dtype} vs new {wanted})")
         return found
 
     def __setitem__(self, name: object, obj: object) -> None:
-        raise self._read_only()
+        is_link = isinstance(obj, (HLObject, h5py.SoftLink, h5py.ExternalLink))
+        raise self._read_only(OSError if is_link else ValueError)
 
     def __delitem__(self, name: object) -> None:
-        raise self._read_only()
+        raise self._read_only(KeyError)
 
     def copy(self, source: object, dest: object, *_args: object, **_kwargs: object) -> NoReturn:
         """Refuse: libhdf5 does not know these objects."""

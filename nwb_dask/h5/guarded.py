@@ -54,6 +54,9 @@ class GuardedGroup(_Guarded, h5py.Group):  # type: ignore[misc]  # h5py has no t
 class GuardedDataset(_Guarded, h5py.Dataset):  # type: ignore[misc]  # h5py has no types
     """A dataset of a `GuardedFile`."""
 
+    # h5netcdf 1.8 tells datasets of h5py by the module of their class.
+    __module__ = h5py.Dataset.__module__
+
     def __init__(self, did: Any, file: GuardedFile) -> None:
         h5py.Dataset.__init__(self, did, readonly=True)
         self._file = file

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from h5py import h5p, h5s
+from h5py import h5d, h5p, h5s
 
+from nwb_dask.errors import NWBDaskError
 from nwb_dask.h5.opened import Opened
 from nwb_dask.h5.tree import Entry
 from nwb_dask.h5.types import h5py_dtype
@@ -122,6 +123,56 @@ class DatasetId(ObjectId):
     def get_storage_size(self) -> int:
         """Return its stored bytes, as far as they are known; see `ArrayEntry.stored_bytes`."""
         return self._array.stored_bytes
+
+    def get_offset(self) -> int | None:
+        """Return the first byte of values that are in one piece; None for others."""
+        return self._array.offset if self._array.layout == "contiguous" and self._array.home is None else None
+
+    def get_num_chunks(self, space: object = None) -> int:  # of everything, whatever is selected
+        """Return how many chunks were written."""
+        return len(self._chunks())
+
+    def get_chunk_info(self, index: int, space: object = None) -> h5d.StoreInfo:  # of everything
+        """Return where a chunk is, of those that were written, in the order of their places.
+
+        Raises
+        ------
+        ValueError
+            If there are not so many.
+        RuntimeError
+            If the values are not in chunks.
+        NotImplementedError
+            If chunks are in other files.
+        """
+        chunks = self._chunks()
+        if not 0 <= index < len(chunks):
+            raise ValueError("Chunk index is out of range")
+        return chunks[index]
+
+    def get_chunk_info_by_coord(self, chunk_offset: tuple[int, ...]) -> h5d.StoreInfo:
+        """Return where the chunk with an element is; without an address if it was not written."""
+        chunks, lengths = self._chunks(), self._array.chunks or ()
+        first = tuple(at // length * length for at, length in zip(chunk_offset, lengths, strict=True))
+        found = next((one for one in chunks if one.chunk_offset == first), None)
+        # As h5py does, with the place that was asked for.
+        return h5d.StoreInfo(None, 0, None, 0) if found is None else found._replace(chunk_offset=tuple(chunk_offset))
+
+    def _chunks(self) -> list[h5d.StoreInfo]:
+        array = self._array
+        if array.chunks is None or array.shape is None:
+            raise RuntimeError("Can't get number of chunks (not a chunked dataset)")
+        found = self._file.tree.file.locate([array])[0]
+        if isinstance(found, NWBDaskError):
+            raise found
+        if found.urls != (self._file.tree.url,) or found.inline:
+            raise NotImplementedError(f"chunks of {array.path} are not ranges of {self._file.filename} itself")
+        grid = tuple(-(-length // size) for length, size in zip(array.shape, array.chunks, strict=True))
+        places = np.stack(np.unravel_index(found.manifest.numbers, grid), axis=1) * np.array(array.chunks)
+        facts = (found.manifest.masks, found.manifest.offsets, found.manifest.sizes)
+        return [
+            h5d.StoreInfo(tuple(place), mask, offset, size)
+            for place, mask, offset, size in zip(places.tolist(), *(one.tolist() for one in facts), strict=True)
+        ]
 
     def read(
         self,

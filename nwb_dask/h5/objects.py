@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from functools import partial
 from typing import NoReturn
 
 from h5py._hl.base import HLObject
@@ -63,9 +64,10 @@ class FacadeObject(HLObject):  # type: ignore[misc]  # h5py has no types
     @property
     def attrs(self) -> Attributes:
         """Its attributes."""
-        entry = self.entry
+        entry, tree = self.entry, self.file.tree
         where = f"{entry.path} of {self.file.filename}"
-        return self.file.attributes_class(entry.attributes, self.file.tree.problems(entry.path), where)
+        stored = partial(tree.stored_attributes, entry.path)
+        return self.file.attributes_class(entry.attributes, tree.problems(entry.path), where, stored)
 
     @property
     def ref(self) -> PathReference:
@@ -100,5 +102,6 @@ class FacadeObject(HLObject):  # type: ignore[misc]  # h5py has no types
             "open it where it goes with nwb_dask.open_h5"
         )
 
-    def _read_only(self) -> ValueError:
-        return ValueError(f"{self.file.filename} is open for reading only")
+    def _read_only(self, kind: type[Exception] = ValueError) -> Exception:
+        """Return an error of the kind that h5py raises when somebody tries this with a file open for reading."""
+        return kind(f"{self.file.filename} is open for reading only")

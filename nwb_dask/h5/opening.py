@@ -107,6 +107,8 @@ def _shown(store: Store | Folder, file: File, keep: Callable[[Known], None]) -> 
         tree = Tree(file, prepare=True)
         # Over a store, libhdf5 has no way to other files but this.
         if tree.has_data_in({"external"}):
+            # Types of attributes are in the headers of objects, which are not read where the index is kept.
+            file.hdf5.fetch_structure()
             return _facade(store, file, tree)
         return StreamedFile(store, file.hdf5, tree, keep)
     tree = Tree(file)
@@ -128,14 +130,3 @@ def _facade(store: Store | Folder, file: File, tree: Tree) -> FacadeFile:
     reads = Reads(file)
     reads.beside(tree.datasets_by_group())
     return FacadeFile(tree, close, reads)
-
-
-def open_facade(url: Url, access: Access) -> FacadeFile:
-    """Return any container through its description, without h5py reading it."""
-    store = open_store(url, access)
-    try:
-        file = open_file(store)
-        return _facade(store, file, Tree(file))
-    except BaseException:
-        store.close()
-        raise

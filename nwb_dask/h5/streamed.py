@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 from h5py import h5d, h5f, h5fd, h5g, h5o, h5p, h5r
+from h5py._hl.base import KeysViewHDF5
 from h5py._objects import phil
 
 from nwb_dask.backends import Hdf5File, Known
@@ -135,7 +136,8 @@ class StreamedGroup(_Streamed, h5py.Group):  # type: ignore[misc]  # h5py has no
 
     def keys(self) -> KeysView[str]:
         """Return the names of the members."""
-        return KeysView(self)
+        names: KeysView[str] = KeysViewHDF5(self)
+        return names
 
     def values(self) -> Values:
         """Return the members; None for a link that leads nowhere."""
@@ -215,22 +217,28 @@ def _closer(fid: h5f.FileID, file: Hdf5File, store: Store, keep: Callable[[Known
         if os.getpid() != process:
             # It belongs to the process that opened it; a thread that is not here may hold h5py's lock.
             return
-        with phil:
-            if fid.valid:
-                # As h5py.File.close does.
-                fid._close_open_objects(h5f.OBJ_LOCAL | ~h5f.OBJ_FILE)  # noqa: SLF001  # h5py has no other way
-                fid._close_open_objects(h5f.OBJ_LOCAL | h5f.OBJ_FILE)  # noqa: SLF001  # h5py has no other way
-                fid.close()
-        # Not when it is opened: that takes as long as a round.
-        keep(file.known)
-        file.close()
-        store.close()
+        try:
+            with phil:
+                if fid.valid:
+                    # As h5py.File.close does.
+                    fid._close_open_objects(h5f.OBJ_LOCAL | ~h5f.OBJ_FILE)  # noqa: SLF001  # h5py has no other way
+                    fid._close_open_objects(h5f.OBJ_LOCAL | h5f.OBJ_FILE)  # noqa: SLF001  # h5py has no other way
+                    fid.close()
+        finally:
+            # Also where somebody has tried to write, which libhdf5 notices again here.
+            # Not when it is opened: that takes as long as a round.
+            keep(file.known)
+            file.close()
+            store.close()
 
     return close
 
 
 class StreamedDataset(_Streamed, h5py.Dataset):  # type: ignore[misc]  # h5py has no types
     """A dataset of a `StreamedFile`; what is selected is read with few requests."""
+
+    # h5netcdf 1.8 tells datasets of h5py by the module of their class.
+    __module__ = h5py.Dataset.__module__
 
     def __init__(self, did: h5d.DatasetID, file: StreamedFile, origin: Origin) -> None:
         h5py.Dataset.__init__(self, did, readonly=True)

@@ -6,8 +6,15 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from nwb_dask.backends import NAMED_TYPE, File
-from nwb_dask.errors import MalformedFileError, NWBDaskError, PathNotFoundError, UnsupportedLayoutError
+from nwb_dask.backends import NAMED_TYPE, File, ReachingFile, StoredAttribute
+from nwb_dask.errors import (
+    MalformedFileError,
+    NWBDaskError,
+    PathNotFoundError,
+    SourceChangedError,
+    SourceUnavailableError,
+    UnsupportedLayoutError,
+)
 from nwb_dask.index import ArrayEntry, GroupEntry, join
 
 Entry: TypeAlias = "GroupEntry | ArrayEntry"
@@ -48,11 +55,28 @@ class Tree:
         self._groups = dict(index.groups)
         self._arrays = dict(index.arrays)
         self._problems = dict(index.problems)
+        self._stored: dict[str, Mapping[str, StoredAttribute]] = {}
 
     def problems(self, path: str) -> dict[str, str]:
         """Return why attributes of the object at `path` cannot be read, by the name of the attribute."""
         start = f"{path}@"
         return {key[len(start) :]: reason for key, reason in self._problems.items() if key.startswith(start)}
+
+    def stored_attributes(self, path: str) -> Mapping[str, StoredAttribute]:
+        """Return attributes of the object at `path` of which their container knows more than their values.
+
+        Only HDF5 does; of an object that is in another file nothing more is known.
+        """
+        found = self._stored.get(path)
+        if found is None:
+            try:
+                found = self.file.hdf5.attributes(path) if isinstance(self.file, ReachingFile) else {}
+            except (SourceChangedError, SourceUnavailableError):
+                raise
+            except NWBDaskError:
+                found = {}
+            self._stored[path] = found
+        return found
 
     def arrays(self) -> Mapping[str, ArrayEntry]:
         """Return the datasets that are described, by path."""

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import h5py
 import numpy as np
 
 from nwb_dask.errors import UnsupportedLayoutError
 from nwb_dask.index import ElementType
+
+_POINTER_BYTES = 8
+"""Of text of variable length in memory."""
+_LIST_BYTES = 16
+"""Of a sequence in memory (``hvl_t``)."""
 
 
 def h5py_dtype(element: ElementType) -> np.dtype[np.generic]:
@@ -50,7 +57,24 @@ def h5py_dtype(element: ElementType) -> np.dtype[np.generic]:
 def _compound(element: ElementType) -> np.dtype[np.generic]:
     names = [name for name, _ in element.fields]
     formats = [h5py_dtype(field) for _, field in element.fields]
-    if element.dtype is None:
+    if len(element.offsets) != len(names):
         return np.dtype(list(zip(names, formats, strict=True)))
-    layout = {"names": names, "formats": formats, "offsets": element.offsets, "itemsize": element.dtype.itemsize}
+    if element.dtype is not None:
+        offsets, size = element.offsets, element.dtype.itemsize
+    else:
+        more = {at: _growth(field) for at, (_, field) in zip(element.offsets, element.fields, strict=True)}
+        offsets = tuple([at + sum(more[before] for before in more if before < at) for at in element.offsets])
+        size = element.size + sum(more.values())
+    layout = {"names": names, "formats": formats, "offsets": offsets, "itemsize": size}
     return np.dtype(layout)  # type: ignore[call-overload,no-any-return]  # numpy's stub wants the literal dict
+
+
+def _growth(element: ElementType) -> int:
+    """Return how many bytes more an element takes in memory than in the file, as libhdf5 lays compounds out."""
+    if element.kind == "string" and element.dtype is None:
+        return _POINTER_BYTES - element.size
+    if element.kind == "sequence":
+        return _LIST_BYTES - element.size
+    if element.kind == "array" and element.base is not None:
+        return prod(element.shape) * _growth(element.base)
+    return sum(_growth(field) for _, field in element.fields)

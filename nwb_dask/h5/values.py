@@ -42,6 +42,9 @@ def stored_values(
         return _objects(values, RowsReference, dtype)
     if element.kind == "compound":
         return _structured(values, element, dtype, make)
+    if element.kind == "sequence" and element.base is not None:
+        base, of = element.base, h5py_dtype(element.base)
+        return _objects(values, lambda items: stored_values(items, base, of, make), dtype)
     if element.kind == "array":
         return np.array(values, dtype.base)
     if dtype.kind == "O":
@@ -78,6 +81,15 @@ def _text(path: object) -> str | None:
     return None if path is None else str(path)
 
 
+def stored_attribute(values: Values | None, element: ElementType) -> object:
+    """Return the value of an attribute as h5py would, from its elements; None for the null dataspace."""
+    dtype = h5py_dtype(element)
+    if values is None:
+        return h5py.Empty(dtype)
+    out = stored_values(values, element, dtype)
+    return out if out.ndim else out[()]
+
+
 def attribute_value(value: AttributeValue) -> object:
     """Return the value of an attribute as h5py would; numbers of which the precision is not known in double."""
     if value is None:
@@ -102,7 +114,7 @@ def _nested(value: tuple[AttributeValue, ...]) -> Values:
         shape.append(len(rows[0]))
         items = [item for row in rows for item in row]
     is_reference = any(isinstance(item, Reference) for item in items)
-    out = np.empty(len(items), h5py.ref_dtype if is_reference else object)
+    out = np.empty(len(items), h5py.ref_dtype if is_reference else h5py.string_dtype())
     for at, item in enumerate(items):
         out[at] = PathReference(item.path) if isinstance(item, Reference) else item
     return out.reshape(shape)

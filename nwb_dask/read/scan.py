@@ -81,16 +81,20 @@ def scan_sources(
     check_choice("missing_columns", missing_columns, ("insert", "raise"))
     check_choice("missing_table", missing_table, ("skip", "raise"))
     check_choice("errors", errors, ("raise", "skip"))
-    tables = _checked_tables(table)
+    tables = checked_names("table", table)
+    if not all(tables) or not tables:
+        message = f"table={table!r} names no table; give a path such as '/units', or '/' for the root"
+        raise ValueError(message)
     access = make_access(_mapping("storage_options", storage_options))
     overrides = {n: parse_type(value) for n, value in _mapping("schema_overrides", schema_overrides).items()}
     wanted, extra = None if columns is None else checked_names("columns", columns), checked_names("index", extra)
     session = checked_session_columns(session_columns)
     names = None if wanted is None else frozenset((*wanted, *extra)) - frozenset(PATH_COLUMNS) - session.keys()
     chosen = resolve if isinstance(resolve, bool) else checked_names("resolve", resolve)
-    unclear = label if label in _STANDARD_NAMES and label not in session else None
+    is_unclear = label in _STANDARD_NAMES and label not in session
+    title = tables[0] if len(tables) == 1 else ", ".join(tables)
     wish = Wish(
-        ", ".join(tables),
+        title,
         wanted,
         extra,
         overrides,
@@ -103,29 +107,22 @@ def scan_sources(
         label if is_sorted else None,
     )
     if isinstance(source, SharedCatalog) and not chosen:
+        unclear = label if is_unclear else None
         asked = CatalogRequest(tables, wish, names, session, unclear, missing_table, errors, access)
         return scan_catalog(source, asked)
-    request = _Request(tables, names, chosen, kept, with_record=bool(session) or unclear is not None)
+    request = _Request(tables, names, chosen, kept, with_record=bool(session) or is_unclear)
     visited, skipped = visit_files(
         expand_sources(source, access), access, partial(_describe, request), skip_corrupt=errors == "skip"
     )
     found = [one for _, (one, _) in visited]
     lacking = [one for one in found if not one.tables]
     if lacking and (missing_table == "raise" or len(lacking) == len(found)):
-        raise _no_table(wish.table, lacking, found, access)
-    if unclear is not None and not any(unclear in table.names for one in found for table in one.tables):
-        session[unclear] = unclear
+        raise _no_table(title, lacking, found, access)
+    if label is not None and is_unclear and not any(label in table.names for one in found for table in one.tables):
+        session[label] = label
     records = [(one.name, record) for _, (one, record) in visited if one.tables]
-    wish = replace(wish, session=described(records, session, wish.table) if session else None)
+    wish = replace(wish, session=described(records, session, title) if session else None)
     return assemble_scan([one for one in found if one.tables], wish, skipped=skipped, access=access)
-
-
-def _checked_tables(table: object) -> tuple[str, ...]:
-    tables = checked_names("table", table)
-    if not all(tables) or not tables:
-        message = f"table={table!r} names no table; give a path such as '/units', or '/' for the root"
-        raise ValueError(message)
-    return tables
 
 
 def checked_names(option: str, value: object) -> tuple[str, ...]:

@@ -26,9 +26,6 @@ from nwb_dask.errors import (
     SourceAccessError,
     SourceChangedError,
 )
-from nwb_dask.h5.opening import open_facade
-from nwb_dask.index import Url
-from nwb_dask.storage import make_access
 from nwb_dask.testing import RangeServer
 from tests.amending.oracle import read_numbers, read_output
 
@@ -74,7 +71,7 @@ def test_what_is_added_is_read_by_tables_series_and_pynwb(session: Path, out: Pa
         add_all(amended)
     check_all(out)
     np.testing.assert_array_equal(read_numbers(out, "/units/contamination"), QUALITY)
-    with pynwb.NWBHDF5IO(file=open_facade(Url(str(out)), make_access()), mode="r") as io:
+    with pynwb.NWBHDF5IO(file=nwb_dask.open_h5(out), mode="r") as io:
         file = io.read()
         assert file.units["near"][4] == pytest.approx(NEAR[4])
         assert list(file.intervals["rests"]["kind"][:]) == ["a", "b"]
@@ -90,7 +87,7 @@ def test_what_was_there_is_read_as_before(session: Path, out: Path) -> None:
     for name in before.columns.drop("_nwb_path"):
         assert list(map(str, before[name])) == list(map(str, after[name]))
     with h5py.File(session) as file:
-        spikes = open_facade(Url(str(out)), make_access())["units/spike_times"][:]
+        spikes = nwb_dask.open_h5(out)["units/spike_times"][:]
         np.testing.assert_array_equal(spikes, file["units/spike_times"][:])
 
 
@@ -187,7 +184,7 @@ def test_pynwb_reads_it_and_writes_to_it(session: Path, tmp_path: Path) -> None:
     assert list(found["timeseries"][0].values()) == [0, 5, "/processing/motion/speed"]
     np.testing.assert_array_equal(nwb_dask.open_timeseries(out, "/processing/motion/speed"), values)
     np.testing.assert_array_equal(read_numbers(out, "/acquisition/steps/data")[-1], np.arange(3.0) + 19)
-    with pynwb.NWBHDF5IO(file=open_facade(Url(str(out)), make_access()), mode="r") as io:
+    with pynwb.NWBHDF5IO(file=nwb_dask.open_h5(out), mode="r") as io:
         assert io.read().intervals["rests"]["timeseries"][0][0].timeseries.name == "speed"
 
 
@@ -315,7 +312,7 @@ def test_a_column_of_rows_of_another_table(session: Path, tmp_path: Path) -> Non
         amended.add_column("/units", "heard_at", rows, description="electrodes", region_of=electrodes)
         with pytest.raises(SchemaConflictError, match="has 3"):
             amended.add_column("/units", "bad", [3] * 6, description="electrodes", region_of=electrodes)
-    with pynwb.NWBHDF5IO(file=open_facade(Url(str(out)), make_access()), mode="r") as io:
+    with pynwb.NWBHDF5IO(file=nwb_dask.open_h5(out), mode="r") as io:
         assert list(io.read().units["heard_at"][1].index) == [1, 2]
 
 

@@ -10,11 +10,9 @@ import h5py
 import numpy as np
 import pytest
 
+import nwb_dask
 from nwb_dask.amending import AmendedFile, amend
 from nwb_dask.errors import FormatError, OutputError
-from nwb_dask.h5.opening import open_facade
-from nwb_dask.index import Url
-from nwb_dask.storage import make_access
 
 ROWS = np.dtype([("start", "<i4"), ("count", "<i4"), ("series", h5py.ref_dtype)])
 
@@ -111,7 +109,7 @@ def test_what_is_written_is_read_as_from_h5py(empty: Path, tmp_path: Path, write
     with amend(empty, out) as amended:
         write(amended)
         assert repr(list(shown(amended))) == expected
-    with open_facade(Url(str(out)), make_access()) as file:
+    with nwb_dask.open_h5(out) as file:
         assert repr(list(shown(file))) == expected
 
 

@@ -15,8 +15,6 @@ _PROPERTIES = (
     *("shape", "ndim", "size", "maxshape", "chunks"),
     *("compression", "compression_opts", "shuffle", "fletcher32", "filter_ids"),
 )
-_REFUSED = ("DIMENSION_LIST", "REFERENCE_LIST")
-"""Attributes of dimension scales, of types that are not read."""
 
 
 def differences(expected: h5py.File, found: h5py.File) -> Iterator[Difference]:
@@ -53,16 +51,10 @@ def _link(link: Any) -> tuple[object, ...]:
 def _attributes(path: str, a: Any, b: Any) -> Iterator[Difference]:
     yield from _differing(path, "attributes", sorted(a.attrs), sorted(b.attrs))
     for name in a.attrs:
-        if name in _REFUSED:
-            continue
-        value = a.attrs[name]
-        if isinstance(value, np.ndarray) and (value.dtype.names or value.dtype.kind == "S"):
-            # Text of fixed length is text here.
-            if value.dtype.kind == "S":
-                other = np.asarray(b.attrs[name]).astype(str)
-                yield from _differing(f"{path}@{name}", "value", value.astype(str).tolist(), other.tolist())
-            continue
-        yield from _differing(f"{path}@{name}", "value", value, b.attrs[name], a.file, b.file)
+        value, other = a.attrs[name], b.attrs[name]
+        yield from _differing(f"{path}@{name}", "value", value, other, a.file, b.file)
+        if isinstance(value, (np.ndarray, h5py.Empty)):
+            yield from _differing(f"{path}@{name}", "dtype", _marked(value.dtype), _marked(other.dtype))
 
 
 def _dataset(path: str, a: h5py.Dataset, b: h5py.Dataset) -> Iterator[Difference]:
@@ -119,7 +111,7 @@ def _differing(path: str, what: str, a: object, b: object, *files: h5py.File) ->
 
 def _same(a: Any, b: Any, file: Any, other: Any) -> bool:
     if isinstance(a, h5py.Empty):
-        return isinstance(b, h5py.Empty)
+        return isinstance(b, h5py.Empty) and a.dtype == b.dtype
     if isinstance(a, h5py.RegionReference):
         return isinstance(b, h5py.RegionReference)
     if isinstance(a, h5py.Reference):
@@ -130,7 +122,7 @@ def _same(a: Any, b: Any, file: Any, other: Any) -> bool:
         return b.dtype.names == a.dtype.names and all(_same(a[n], b[n], file, other) for n in a.dtype.names)
     if not isinstance(a, np.ndarray):
         return _same_scalar(a, b)
-    if not isinstance(b, np.ndarray) or a.shape != b.shape or a.dtype.kind != b.dtype.kind:
+    if not isinstance(b, np.ndarray) or a.shape != b.shape or a.dtype != b.dtype:
         return False
     if a.dtype.kind == "O" or a.dtype.names:
         return all(_same(x, y, file, other) for x, y in zip(a.ravel(), b.ravel(), strict=True))
@@ -138,6 +130,6 @@ def _same(a: Any, b: Any, file: Any, other: Any) -> bool:
 
 
 def _same_scalar(a: Any, b: Any) -> bool:
-    if isinstance(a, bytes) and isinstance(b, str):
-        return a.decode() == b
+    if type(a) is not type(b):
+        return False
     return bool(a == b) or (isinstance(a, float) and bool(np.isnan(a) and np.isnan(b)))

@@ -13,10 +13,8 @@ import pytest
 
 import nwb_dask
 from nwb_dask.errors import UnsupportedLayoutError
-from nwb_dask.h5.opening import open_facade
-from nwb_dask.index import Url
-from nwb_dask.storage import make_access
 from nwb_dask.testing import RangeServer
+from tests.h5.facade import open_facade
 from tests.h5.same import differences
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "real"
@@ -25,7 +23,7 @@ FEW = FILES[::30]
 
 
 def check(path: Path) -> None:
-    with h5py.File(path, "r") as expected, open_facade(Url(str(path)), make_access()) as found:
+    with h5py.File(path, "r") as expected, open_facade(path) as found:
         assert list(differences(expected, found)) == []
 
 
@@ -58,14 +56,14 @@ ASKED: dict[str, Callable[[h5py.File], object]] = {
 def test_what_h5py_refuses_is_refused_with_the_same_error(what: str, path: Path, server: RangeServer) -> None:
     with h5py.File(path) as expected, pytest.raises(Exception) as refused:  # noqa: PT011  # whichever it is
         ASKED[what](expected)
-    for opened in (open_facade(Url(str(path)), make_access()), nwb_dask.open_h5(server.url(path.name))):
+    for opened in (open_facade(path), nwb_dask.open_h5(server.url(path.name))):
         with opened as found, pytest.raises(refused.type):
             ASKED[what](found)
 
 
 def test_dimension_scales_are_refused_with_the_way_out(path: Path) -> None:
     with (
-        open_facade(Url(str(path)), make_access()) as file,
+        open_facade(path) as file,
         pytest.raises(UnsupportedLayoutError, match="DIMENSION_LABELS"),
     ):
         _ = file["plain"].dims

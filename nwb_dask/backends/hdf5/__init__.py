@@ -13,6 +13,8 @@ signature  is it HDF5, and if not, what does it look like
 links      members of groups, and paths through soft links
 index      objects -> `FileIndex`
 attributes attributes -> `AttributeValue`
+stored_attributes
+           attributes with the types that they are stored in
 references what object and region references point to
 types      datatypes -> `ElementType`
 spans      pure: arithmetic on rows and chunks

@@ -33,6 +33,7 @@ from nwb_dask.backends.hdf5.rounds import Rest, Task
 from nwb_dask.backends.hdf5.search import Search
 from nwb_dask.backends.hdf5.signature import check_signature
 from nwb_dask.backends.hdf5.spans import Spans, count, rows, tidy
+from nwb_dask.backends.hdf5.stored_attributes import StoredAttribute, stored_attributes
 from nwb_dask.backends.hdf5.tree import Tree
 from nwb_dask.backends.hdf5.types import native_dtype
 from nwb_dask.backends.hdf5.whole import is_simple, read_whole
@@ -195,6 +196,12 @@ class Hdf5File:
         """Return how a dataset was created, as libhdf5 says; see `H5pyFile.creation`."""
         with Boundary(self.source.url, entry.path):
             return self._h5py.creation(entry)
+
+    def attributes(self, path: str) -> dict[str, StoredAttribute]:
+        """Return attributes of an object with the types that they are stored in; see `stored_attributes`."""
+        with Boundary(self.source.url, path):
+            lookup = self._lookup if self._is_remote else self._lookup.apart()
+            return {} if self._by_h5py else stored_attributes(lookup, self._pages, path)
 
     def prepare(self, entries: Iterable[ArrayEntry]) -> None:
         """Fetch what reading rows of `entries` will need, in as few rounds as for one; see `backends.File.prepare`."""

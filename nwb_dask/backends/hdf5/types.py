@@ -152,6 +152,9 @@ def _enum(tid: h5t.TypeEnumID, depth: int) -> StoredType:
 
 def _sequence(tid: h5t.TypeVlenID, depth: int) -> StoredType:
     base = _stored(tid.get_super(), depth + 1)
+    if base.element.kind == "reference" and not depth:
+        refused = ElementType("unsupported", base=base.element, reason="sequences of reference")
+        return StoredType(refused, exact=False)
     if base.element.kind not in _IN_SEQUENCES:
         return _unsupported(f"sequences of {base.element.reason or base.element.kind}")
     return StoredType(ElementType("sequence", base=base.element), exact=False)

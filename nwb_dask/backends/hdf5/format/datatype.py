@@ -327,6 +327,9 @@ def _sequence(data: bytes, at: int, head: _Head, depth: int) -> _Read:
             raise _UnreadError("text of something else than characters")
         return ElementType("string", size=size), read(data, at + _HEAD_BYTES, character)[1]
     base, at = _element(data, at, depth + 1)
+    if not kind and not depth and base.kind == "reference":
+        # Of attributes only, which dimension scales have.
+        return ElementType("unsupported", base=base, reason="sequences of reference", size=size), at
     if kind or base.kind not in _IN_SEQUENCES:
         raise _UnreadError(f"sequences of {base.kind}")
     return ElementType("sequence", base=base, size=size, exact=base.exact), at

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from nwb_dask.catalog.shared import SESSIONS, SharedCatalog
-from nwb_dask.errors import MalformedFileError, PathNotFoundError, SourceNotFoundError
+from nwb_dask.errors import MalformedFileError, PathNotFoundError
 from nwb_dask.model import PATH_COLUMNS, lengths_field
 from nwb_dask.model.kinds import RECORDS
 from nwb_dask.model.stored_schema import TableSchema, schema_from_row
@@ -54,8 +54,6 @@ def scan_catalog(catalog: SharedCatalog, request: CatalogRequest) -> Scan:
     ------
     PathNotFoundError, SchemaConflictError
         As `scan_sources`.
-    SourceNotFoundError
-        If no session is left of the catalog.
     MalformedFileError
         If a file could not be read when the catalog was built, unless ``errors="skip"``.
     """
@@ -317,16 +315,11 @@ class _Bytes:
         return self.names is None or name in self.names
 
 
-def _no_table(
-    catalog: SharedCatalog, request: CatalogRequest, holding: _Rows
-) -> PathNotFoundError | SourceNotFoundError:
+def _no_table(catalog: SharedCatalog, request: CatalogRequest, holding: _Rows) -> PathNotFoundError:
     sessions = catalog.table("sessions")
     names = sessions.column("_nwb_path").to_pylist()
     valid = np.flatnonzero(pc.is_null(sessions.column("error")).to_numpy(zero_copy_only=False))
     lacking = np.setdiff1d(valid, holding)
-    if not len(lacking):
-        message = f"no session is left of the catalog {catalog.name} to look for {request.wish.table!r} in"
-        return SourceNotFoundError(message, url=catalog.name)
     first, label = names[int(lacking[0])], request.wish.table
     if len(holding):
         many = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""

@@ -10,7 +10,7 @@ from pandas.testing import assert_frame_equal
 import nwb_dask
 import nwb_dask.dataframe as dd
 from nwb_dask.cataloguing.catalog import Catalog
-from nwb_dask.errors import PathNotFoundError, SourceChangedError, SourceNotFoundError
+from nwb_dask.errors import PathNotFoundError, SourceChangedError
 from nwb_dask.read import opening, scan_sources
 from nwb_dask.testing.catalogs import write_simulated_catalog
 from nwb_dask.testing.files import write_session
@@ -49,11 +49,6 @@ def test_plan_is_that_of_the_files(
     assert ours.bounds.tolist() == theirs.bounds.tolist()
     # A file that was described before may say more than was asked for.
     assert dict(ours.sizes).items() <= dict(theirs.sizes).items()
-
-
-def test_catalog_of_which_no_session_is_left_says_so(catalog: Catalog) -> None:
-    with pytest.raises(SourceNotFoundError, match=r"no session is left of the catalog .* to look for '/units' in"):
-        nwb_dask.read_table(catalog.find(area="nowhere"), "/units")
 
 
 def test_answers_are_those_of_the_files(catalog: Catalog, written: Path) -> None:

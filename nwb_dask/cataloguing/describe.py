@@ -124,8 +124,14 @@ def _describe(file: File, detail: Detail) -> Described:
     tables, columns = [], []
     schemas: dict[str, object] = {}
     index = list_objects(file)
-    for path in find_tables(index):
-        table = describe_table(file, path)
+    described = {path: describe_table(file, path) for path in find_tables(index)}
+    if detail.indexes:
+        # Where chunks are, and small values: who reads with the index asks for data only.
+        all_columns = [
+            column for table in described.values() for column in table.columns.values() if not column.problem
+        ]
+        file.prepare({entry.path: entry for column in all_columns for entry in column.entries}.values())
+    for path, table in described.items():
         group = index.group(path) or index.array(path)
         # Of a table only those attributes are read that its columns need.
         neurodata = table.neurodata_type if group is None else neurodata_type(group)

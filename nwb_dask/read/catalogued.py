@@ -82,7 +82,7 @@ def scan_catalog(catalog: SharedCatalog, request: CatalogRequest) -> Scan:
         wish = replace(wish, session=catalogued(known, session, wish.table, catalog.name))
     layout = _laid_out(catalog, sessions, chosen, sizes.decoded() if wish.is_sized else None, wish)
     scan = assemble_layout([holders[i][1] for i in order], layout, wish, stored=sizes.stored(), access=request.access)
-    return replace(scan, skipped=skipped, statistics=scan_statistics(catalog, scan))
+    return replace(scan, skipped=skipped, statistics=scan_statistics(catalog, scan), indexes=catalog.indexes)
 
 
 def list_catalog(catalog: SharedCatalog, errors: str) -> dict[str, tuple[str, ...]]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nwb_dask.catalog.shared.indexes import StoredIndexes
 from nwb_dask.catalog.shared.manifest import Manifest, read_manifest
 from nwb_dask.catalog.shared.parts import read_table
 from nwb_dask.errors import SourceNotFoundError
@@ -62,6 +63,13 @@ class SharedCatalog:
         if self._chosen is not None:
             return len(self._chosen)
         return sum(part.n_rows for part in self._manifest.parts["sessions"])
+
+    @property
+    def indexes(self) -> StoredIndexes | None:
+        """Where the indexes of files are; None if there are none, as in a catalog of local files."""
+        parts = self._manifest.parts["places"]
+        access = getattr(self._target, "access", Access())
+        return StoredIndexes(self.name, access, parts) if any(part.n_rows for part in parts) else None
 
     def table(self, name: str) -> pa.Table:
         """Return a table of the catalog, as `layout` says, of the sessions that are chosen; rows are in their order."""

@@ -7,7 +7,8 @@ schemas   the columns of a table, once for all tables that have the same
 columns   what is known of the values of a column in a range of rows, both bounds included in `min` and `max`
 series    a TimeSeries of a file each
 records   what describes each session, exactly as it is stored, packed
-indexes   where everything is in each file, packed as in the cache of indexes
+indexes   where everything is in each remote file, packed as in the cache of indexes
+places    which bytes of a part of ``indexes`` are the index of a file, so that one is read without the others
 ========= ========================================================================================
 
 ``source`` joins them: a digest of the URL, the version of the file, and the options of the catalog.
@@ -120,7 +121,11 @@ SERIES = pa.schema(
 """Times in seconds from the session's reference time, of the first and the last sample; rate in Hz."""
 
 RECORDS = pa.schema([("source", _TEXT), ("record", _BYTES)])
-INDEXES = pa.schema([("source", _TEXT), ("index", _BYTES)])
+INDEXES = pa.schema([("source", _TEXT), ("key", _TEXT), ("index", _BYTES)])
+"""``key`` is the digest of what lasts of the URL (`storage.url_keys`), hexadecimal. ``index`` is stored as it is."""
+
+PLACES = pa.schema([("key", _TEXT), ("part", _NAME), ("offset", _COUNT), ("n_bytes", _COUNT), ("blake2b", _TEXT)])
+"""``offset`` is in the Parquet file ``part``: plain values lie there as they are (Parquet, *Encodings*, PLAIN)."""
 
 LAYOUT: Mapping[str, pa.Schema] = MappingProxyType(
     {
@@ -131,6 +136,7 @@ LAYOUT: Mapping[str, pa.Schema] = MappingProxyType(
         "series": SERIES,
         "records": RECORDS,
         "indexes": INDEXES,
+        "places": PLACES,
     }
 )
 """Tables by name; each is a folder of Parquet files of the catalog."""

@@ -192,7 +192,7 @@ def index_bytes(known: Known) -> bytes | None:
 
 
 def index_key(data: bytes) -> str | None:
-    """Return the key of the URL that `index_bytes` are of, hexadecimal; None if they are damaged or of another version."""
+    """Return the key of the URL that `index_bytes` are of, hexadecimal; None if they are not readable here."""
     parsed = parse_index(data)
     return None if parsed is None else parsed[1].key.hex()
 

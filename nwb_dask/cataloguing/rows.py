@@ -55,8 +55,8 @@ def tables_of(entries: Sequence[Entry]) -> dict[str, pa.Table]:
         found, source = entry.described, entry.source
         identity = found.identity
         version = (None,) * 3 if identity is None else (identity.kind, identity.value, identity.size)
-        error = (found.error or None, found.message or None)
-        rows["sessions"].append((source, entry.name, entry.url, *version, *error))
+        rest = (found.error or None, found.message or None, None, found.links or None)
+        rows["sessions"].append((source, entry.name, entry.url, *version, *rest))
         for path, neurodata_type, kind, n_rows, digest, unit, stored, decoded in found.tables:
             total = sum(stored)  # type: ignore[call-overload]  # as `describe` has them
             rows["tables"].append((source, path, neurodata_type, kind, n_rows, digest, total, unit, stored, decoded))

@@ -85,6 +85,15 @@ def scan_catalog(catalog: SharedCatalog, request: CatalogRequest) -> Scan:
     return replace(scan, skipped=skipped, statistics=scan_statistics(catalog, scan), indexes=catalog.indexes)
 
 
+def is_behind_link(catalog: SharedCatalog, tables: Sequence[str]) -> bool:
+    """Return whether a table that is asked for may be behind a link in some file, where only the file tells."""
+    links = catalog.table("sessions").column("links").drop_null()
+    asked = [normalize_path(one) for one in tables]
+    return any(
+        path == link or path.startswith(f"{link}/") for held in links.to_pylist() for link in held for path in asked
+    )
+
+
 def list_catalog(catalog: SharedCatalog, errors: str) -> dict[str, tuple[str, ...]]:
     """Return the paths of all tables and series, sorted, each with the files that have it."""
     skipped = _failed(catalog, errors)

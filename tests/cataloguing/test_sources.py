@@ -5,10 +5,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from dask._task_spec import convert_legacy_graph
 from pandas.testing import assert_frame_equal
 
 import nwb_dask
 import nwb_dask.dataframe as dd
+from nwb_dask.catalog.shared import dataset
 from nwb_dask.cataloguing.catalog import Catalog
 from nwb_dask.errors import PathNotFoundError, SourceChangedError
 from nwb_dask.read import opening, scan_sources
@@ -116,10 +118,22 @@ def test_it_shows_what_it_is(catalog: Catalog) -> None:
     assert "/units" in catalog._repr_html_()
 
 
-def test_thousand_sessions_are_planned_by_schema(tmp_path: Path) -> None:
-    large = write_simulated_catalog(tmp_path / "large", 1000)
+@pytest.mark.usefixtures("unopened")
+@pytest.mark.parametrize("n_sessions", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_thousands_of_sessions_are_planned_by_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_sessions: int
+) -> None:
+    large = write_simulated_catalog(tmp_path / "large", n_sessions)
+    looked_at: list[str] = []
+    read = dataset.read_table
+    monkeypatch.setattr(dataset, "read_table", lambda *asked: looked_at.append(asked[2]) or read(*asked))
     frame = dd.read_nwb(large, "/units", session_columns=["session_id"])
-    assert frame.npartitions == 1000
-    one = frame[frame.session_id == "ses-00500"].optimize()
-    assert one.npartitions == 1
-    assert len(pickle.dumps(frame[frame.firing_rate > 0.5].optimize())) < 100_000
+    assert sorted(looked_at) == ["schemas", "sessions", "tables"]
+    assert frame.npartitions == n_sessions
+    whole, chosen = frame.optimize(), frame[(frame.firing_rate > 0.95) & (frame.location == "CA1")].optimize()
+    assert sorted(looked_at) == ["columns", "schemas", "sessions", "tables"]
+    assert 0 < chosen.npartitions < n_sessions / 50
+    assert len(pickle.dumps(chosen)) < len(pickle.dumps(whole)) < 100 * n_sessions
+    for one in (frame.session_id == "ses-00500", frame["_nwb_path"] == large.files[500].name):
+        (task,) = convert_legacy_graph(frame[one].optimize().__dask_graph__()).values()
+        assert len(pickle.dumps(task)) < 10_000

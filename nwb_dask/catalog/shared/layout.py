@@ -40,9 +40,13 @@ SESSIONS = pa.schema(
         ("size_bytes", _COUNT),
         ("error", _TEXT),
         ("error_message", _TEXT),
+        ("found_by", pa.list_(_TEXT)),
+        ("links", pa.list_(_TEXT)),
     ]
 )
-"""First columns of ``sessions``; those of `nwb_dask.read_metadata` follow."""
+"""First columns of ``sessions``; those of `nwb_dask.read_metadata` follow. ``found_by`` are folders, globs and prefixes
+among the sources; null for a file that was named itself. ``links`` are the paths outside of tables at which a file
+has a link, null where there is none: what is behind one is told by the file."""
 
 TABLES = pa.schema(
     [

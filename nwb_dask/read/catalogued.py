@@ -54,11 +54,15 @@ def scan_catalog(catalog: SharedCatalog, request: CatalogRequest) -> Scan:
     ------
     PathNotFoundError, SchemaConflictError
         As `scan_sources`.
+    SourceNotFoundError
+        If the catalog is one of no session.
     MalformedFileError
         If a file could not be read when the catalog was built, unless ``errors="skip"``.
     """
-    skipped = _failed(catalog, request.errors)
     sessions = catalog.table("sessions")
+    if not len(sessions):
+        raise catalog.none_left()
+    skipped = _failed(catalog, request.errors)
     chosen = _tables(catalog, request.tables)
     n_found = len(sessions) - len(skipped)
     holding = np.unique(chosen.sessions)

@@ -4,16 +4,19 @@ import pickle
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from dask._task_spec import convert_legacy_graph
 from pandas.testing import assert_frame_equal
 
 import nwb_dask
 import nwb_dask.dataframe as dd
-from nwb_dask.catalog.shared import dataset
+from nwb_dask.catalog.shared import Manifest
+from nwb_dask.catalog.shared.parts import read_table
 from nwb_dask.cataloguing.catalog import Catalog
-from nwb_dask.errors import PathNotFoundError, SourceChangedError
+from nwb_dask.errors import PathNotFoundError, SourceChangedError, SourceNotFoundError
 from nwb_dask.read import opening, scan_sources
+from nwb_dask.storage.target import Target
 from nwb_dask.testing.catalogs import write_simulated_catalog
 from nwb_dask.testing.files import write_session
 
@@ -80,6 +83,13 @@ def test_unknown_tables_and_columns_are_told_with_the_nearest(catalog: Catalog) 
         nwb_dask.schema(catalog, "/intervals/trials", missing_table="raise")
 
 
+def test_no_session_left_is_no_file(catalog: Catalog) -> None:
+    for read in (dd.read_nwb, nwb_dask.read_table, nwb_dask.scan_nwb):
+        with pytest.raises(SourceNotFoundError, match="no session of the catalog"):
+            read(catalog.find(min_units=1000), "/units")
+    assert not nwb_dask.list_paths(catalog.find(has="nothing"))
+
+
 def test_find_narrows_to_sessions_that_have_what_is_asked_for(catalog: Catalog) -> None:
     def found(**asked: object) -> list[str]:
         return [Path(one).name for one in catalog.find(**asked).sessions["_nwb_path"]]  # type: ignore[arg-type]  # by name
@@ -125,8 +135,12 @@ def test_thousands_of_sessions_are_planned_by_schema(
 ) -> None:
     large = write_simulated_catalog(tmp_path / "large", n_sessions)
     looked_at: list[str] = []
-    read = dataset.read_table
-    monkeypatch.setattr(dataset, "read_table", lambda *asked: looked_at.append(asked[2]) or read(*asked))
+
+    def noting(target: Target, manifest: Manifest, name: str) -> pa.Table:
+        looked_at.append(name)
+        return read_table(target, manifest, name)
+
+    monkeypatch.setattr("nwb_dask.catalog.shared.dataset.read_table", noting)
     frame = dd.read_nwb(large, "/units", session_columns=["session_id"])
     assert sorted(looked_at) == ["schemas", "sessions", "tables"]
     assert frame.npartitions == n_sessions

@@ -111,10 +111,14 @@ class SharedCatalog:
         rows = self.table("sessions")
         names, urls = rows.column("_nwb_path").to_pylist(), rows.column("url").to_pylist()
         if not names:
-            raise SourceNotFoundError(f"no session of the catalog {self.name} is left", url=self.name)
+            raise self.none_left()
         return tuple(
             Named(name, make_url(self._urls.get(name, url)), name) for name, url in zip(names, urls, strict=True)
         )
+
+    def none_left(self) -> SourceNotFoundError:
+        """Return the error for a catalog of no session, where files are wanted."""
+        return SourceNotFoundError(f"no session of the catalog {self.name} is left", url=self.name)
 
     def url_of(self, name: str) -> Url | None:
         """Return where a file is read instead of where it was; None if nothing was said of it."""

@@ -71,6 +71,7 @@ lint: $(VENV)/.dev-installed  ## Repair and format what ruff can
 bench: $(VENV)/.dev-installed  ## Run the benchmarks (an hour and more; builds an environment for each peer)
 	$(BIN)/python -m benchmarks.tables
 	$(BIN)/python -m benchmarks.scale
+	$(BIN)/python -m benchmarks.catalog
 	$(BIN)/python -m benchmarks.decode
 	$(BIN)/python -m benchmarks.remote
 	$(BIN)/python -m benchmarks.series

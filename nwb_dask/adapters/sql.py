@@ -10,7 +10,7 @@ from typing import Literal, NoReturn, Self, overload
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from nwb_dask.adapters.cluster import share_access
+from nwb_dask.adapters.cluster import share_scan
 from nwb_dask.adapters.contents import list_paths
 from nwb_dask.adapters.metadata import read_metadata
 from nwb_dask.adapters.polars_frame import lazy_frame, noting_frame
@@ -318,7 +318,7 @@ class SqlContext:
 
     def _scan(self, path: str) -> pl.LazyFrame:
         scan = self._plan(path)
-        share_access(scan.access)
+        share_scan(scan)
         return lazy_frame(scan)
 
     def _plan(self, path: str) -> Scan:

@@ -16,7 +16,7 @@ shared/   catalogs of many files, for everybody: Parquet in a folder or a bucket
 
 from __future__ import annotations
 
-from nwb_dask.catalog.cache import IndexCache, index_bytes, index_cache
+from nwb_dask.catalog.cache import IndexCache, index_bytes, index_cache, index_key
 from nwb_dask.catalog.recent import Recent, clear, recent_records, recent_tables, recent_values
 from nwb_dask.storage.disk import Entry
 
@@ -27,6 +27,7 @@ __all__ = [
     "clear",
     "index_bytes",
     "index_cache",
+    "index_key",
     "recent_records",
     "recent_tables",
     "recent_values",

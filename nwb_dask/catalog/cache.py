@@ -11,7 +11,7 @@ import platformdirs
 
 from nwb_dask.backends.known import Known
 from nwb_dask.catalog import listing
-from nwb_dask.catalog.indexfile import Facts, IndexFile, build, open_index
+from nwb_dask.catalog.indexfile import Facts, IndexFile, build, open_index, parse_index
 from nwb_dask.catalog.lazy import attach, open_known
 from nwb_dask.catalog.memory import Memory
 from nwb_dask.catalog.merge import merge
@@ -101,6 +101,20 @@ class IndexCache:
         attach(known, opened[0] if opened is not None and is_same else IndexFile(path))
         self._memory.put(key, known)
 
+    def learn(self, url: Url, data: bytes, identity: Identity) -> Known | None:
+        """Keep what `index_bytes` gave elsewhere, and return it; None if it says nothing of this version."""
+        key = url_key(url)
+        known = _learned(url, data, identity)
+        if known is not None:
+            path = listing.index_path(self.folder, key)
+            try:
+                listing.write_aside(path, data)
+                self._sweeper.note(len(data), self.max_bytes)
+            except OSError as exc:
+                _log.debug("%s is not kept: %s", display_url(url), exc)
+            self._memory.put(key, known)
+        return known
+
     def forget(self, url: Url) -> None:
         """Know nothing of a file."""
         key = url_key(url)
@@ -177,6 +191,17 @@ def index_bytes(known: Known) -> bytes | None:
     return build(*merged)
 
 
+def index_key(data: bytes) -> str | None:
+    """Return the key of the URL that `index_bytes` are of, hexadecimal; None if they are not readable here."""
+    parsed = parse_index(data)
+    return None if parsed is None else parsed[1].key.hex()
+
+
+def _learned(url: Url, data: bytes, identity: Identity) -> Known | None:
+    parsed = parse_index(data, url_key(url))
+    return None if parsed is None or parsed[1].identity != identity else open_known(*parsed, url)
+
+
 def _is_wanted(found: Identity, wanted: Identity | None) -> bool:
     """Return whether a version is the one that is wanted; any will do if it can be compared with the file's."""
     return found == wanted if wanted is not None else found.kind != "size"
@@ -200,6 +225,13 @@ class ProcessCache:
         if known.is_changed:
             known.is_changed = False
             self._memory.put(url_key(known.source.url), known)
+
+    def learn(self, url: Url, data: bytes, identity: Identity) -> Known | None:
+        """Remember what `index_bytes` gave elsewhere, and return it; see `IndexCache.learn`."""
+        known = _learned(url, data, identity)
+        if known is not None:
+            self._memory.put(url_key(url), known)
+        return known
 
     def forget(self, url: Url) -> None:
         """Know nothing of a file."""

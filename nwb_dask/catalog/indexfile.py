@@ -247,6 +247,19 @@ def open_index(path: Path, key: bytes, *, is_whole: bool = False) -> tuple[Index
     return None if found is None else (IndexFile(path, found), found[0].facts)
 
 
+def parse_index(data: bytes, key: bytes | None = None) -> tuple[IndexFile, Facts] | None:
+    """Return what bytes of a file of the cache say; None if they are none that are whole, or are for another key."""
+    try:
+        table = _read_table(data, _HEADER_BYTES + _table_bytes(data), len(data))
+    except Exception as exc:  # noqa: BLE001  # a bad index is a miss, in whatever way it is bad
+        _log.debug("an index is not used: %s", exc)
+        return None
+    if key is not None and table.facts.key != key:
+        return None
+    # All of it is in memory, so the path is never opened.
+    return IndexFile(Path(os.devnull), (table, data)), table.facts
+
+
 def read_facts(path: Path) -> Facts | None:
     """Return what a file of the cache says of itself, whatever URL it is for; None if it is none or is damaged."""
     found = _load(path, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from nwb_dask.catalog.shared import MANIFEST, Manifest, SharedCatalog, find_manifest, is_part, read_manifest
@@ -12,9 +12,10 @@ from nwb_dask.cataloguing.describe import Detail
 from nwb_dask.cataloguing.finish import finish
 from nwb_dask.cataloguing.gather import Job, gather
 from nwb_dask.cataloguing.journal import FOLDER
+from nwb_dask.cataloguing.origin import list_files
 from nwb_dask.conversion.progress import progress_bar
 from nwb_dask.errors import MalformedFileError, OutputError, SourceNotFoundError, UnsupportedLayoutError
-from nwb_dask.storage import Named, expand_sources, make_access
+from nwb_dask.storage import make_access
 from nwb_dask.storage.target import Target, held, open_target
 
 
@@ -40,7 +41,7 @@ def build_catalog(
     Parameters
     ----------
     sources : path, URL, list of them, glob, folder, archive or Sources
-        Which files.
+        Which files, each once. What a catalog was built from is `Catalog.built_from`.
     out : path or URL
         A local folder, which is made, or the URL of a prefix in a bucket.
     client : distributed.Client, optional
@@ -76,23 +77,19 @@ def build_catalog(
     if range_rows < 1:
         raise ValueError(f"range_rows={range_rows!r}: a number of rows is wanted, at least 1")
     access = make_access(storage_options)
-    named = _once(expand_sources(sources, access))
+    listed = list_files(sources, access)
+    named = tuple(one.named for one in listed)
     target = open_target(out, access)
     detail = Detail(statistics, range_rows, indexes)
     with held(target):
         manifest = _manifest(target, update=update)
         is_usable = update and manifest is not None and manifest.options == detail.as_json()
         before = SharedCatalog(target, manifest) if is_usable and manifest is not None else None
-        job = Job(target, named, access, detail, before)
+        job = Job(target, named, access, detail, before, tuple(one.found_by for one in listed))
         with progress_bar(len(named), 0, shown=progress, label="cataloguing") as tell:
             found = gather(job, client, tell)
         finish(job, found, manifest)
     return Catalog(target, read_manifest(target))
-
-
-def _once(named: Sequence[Named]) -> tuple[Named, ...]:
-    """Return each file once: a catalog has one row for it."""
-    return tuple({one.url: one for one in named}.values())
 
 
 def _manifest(target: Target, *, update: bool) -> Manifest | None:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from nwb_dask.catalog.shared import MANIFEST, SharedCatalog, open_shared
 from nwb_dask.cataloguing.find import Wanted, find_sessions
+from nwb_dask.cataloguing.origin import built_from
 from nwb_dask.model import Field
 from nwb_dask.read import check_choice
 from nwb_dask.storage import expand_sources, make_access
@@ -88,6 +89,14 @@ class Catalog(SharedCatalog):
     def series(self) -> pd.DataFrame:
         """One row per TimeSeries of a file: shape, rate, first and last time, unit."""
         return self.frame("series")
+
+    @property
+    def built_from(self) -> list[str]:
+        """What the catalog was built from: folders, globs and prefixes, and files that were named themselves.
+
+        ``build_catalog(catalog.built_from, out)`` lists them again: files that are new are added.
+        """
+        return built_from(self)
 
     @property
     def failed(self) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from nwb_dask.catalog import index_bytes
 from nwb_dask.catalog.serialize import pack, unpack
 from nwb_dask.cataloguing.statistics import ColumnRow, column_rows
 from nwb_dask.errors import NWBDaskError
-from nwb_dask.index import Identity, Url
+from nwb_dask.index import FileIndex, Identity, Url, join
 from nwb_dask.model import Column, Table, find_tables, lengths_column
 from nwb_dask.model.kinds import neurodata_type
 from nwb_dask.model.series import SampledTiming, Series, StoredTiming
@@ -71,6 +71,8 @@ class Described:
     series: tuple[tuple[object, ...], ...] = ()
     """Path and so on, as ``series`` has them."""
     index: bytes | None = None
+    links: tuple[str, ...] = ()
+    """Paths at which there is a link, outside of tables."""
 
     def packed(self) -> bytes:
         """Return it as bytes."""
@@ -86,6 +88,7 @@ class Described:
                 self.columns,
                 self.series,
                 self.index,
+                self.links,
             )
         )
 
@@ -124,8 +127,14 @@ def _describe(file: File, detail: Detail) -> Described:
     tables, columns = [], []
     schemas: dict[str, object] = {}
     index = list_objects(file)
-    for path in find_tables(index):
-        table = describe_table(file, path)
+    described = {path: describe_table(file, path) for path in find_tables(index)}
+    if detail.indexes:
+        # Where chunks are, and small values: who reads with the index asks for data only.
+        all_columns = [
+            column for table in described.values() for column in table.columns.values() if not column.problem
+        ]
+        file.prepare({entry.path: entry for column in all_columns for entry in column.entries}.values())
+    for path, table in described.items():
         group = index.group(path) or index.array(path)
         # Of a table only those attributes are read that its columns need.
         neurodata = table.neurodata_type if group is None else neurodata_type(group)
@@ -141,7 +150,15 @@ def _describe(file: File, detail: Detail) -> Described:
             columns += [(path, *one) for one in _statistics(file, table, detail.range_rows)]
     series = tuple(one for path in find_series(file) if (one := _series(file, path)) is not None)
     identity = file.source.identity
-    return Described(identity, "", "", record, tuple(tables), tuple(schemas.items()), tuple(columns), series)
+    found = Described(identity, "", "", record, tuple(tables), tuple(schemas.items()), tuple(columns), series)
+    whole = {path for path, table in described.items() if table.kind != "record"}
+    return replace(found, links=_links(index, whole))
+
+
+def _links(index: FileIndex, tables: Collection[str]) -> tuple[str, ...]:
+    """Return where links are: soft ones, those into other files, and hard ones by which a group has a second path."""
+    links = {join(path, name) for path, group in index.groups.items() if path not in tables for name in group.links}
+    return tuple(sorted(links | set(index.same)))
 
 
 def _packable_row(row: Mapping[str, object]) -> object:

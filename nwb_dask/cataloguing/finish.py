@@ -48,8 +48,9 @@ def _is_same(job: Job, found: Gathered) -> bool:
     if job.before is None or found.entries:
         return False
     sessions = job.before.table("sessions")
-    sources, names = (sessions.column(name).to_pylist() for name in ("source", "_nwb_path"))
-    return bool(sources == list(found.sources) and names == [one.name for one in job.named])
+    sources, *rest = (sessions.column(name).to_pylist() for name in ("source", "_nwb_path", "found_by"))
+    found_by = [list(one) or None for one in job.found_by]
+    return bool(sources == list(found.sources) and rest == [[one.name for one in job.named], found_by])
 
 
 def _keys(target: Target) -> list[str]:
@@ -74,7 +75,10 @@ def _tables(job: Job, found: Gathered) -> dict[str, pa.Table]:
     tables = {name: rows if name == "schemas" else _ordered(rows, order) for name, rows in tables.items()}
     sessions = tables["sessions"]
     names = pa.array([one.name for one in job.named], pa.string())
-    tables["sessions"] = sessions.set_column(sessions.schema.get_field_index("_nwb_path"), "_nwb_path", names)
+    sessions = sessions.set_column(sessions.schema.get_field_index("_nwb_path"), "_nwb_path", names)
+    field = sessions.schema.field("found_by")
+    found_by = pa.array([list(one) or None for one in job.found_by], field.type)
+    tables["sessions"] = sessions.set_column(sessions.schema.get_field_index("found_by"), field, found_by)
     tables["sessions"] = with_metadata(tables["sessions"], _metadata(tables["sessions"], tables["records"]))
     used = pc.unique(tables["tables"].column("schema").cast(pa.string()))
     tables["schemas"] = tables["schemas"].filter(pc.is_in(tables["schemas"].column("schema"), value_set=used))

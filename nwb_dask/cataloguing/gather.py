@@ -36,6 +36,8 @@ class Job:
     detail: Detail
     before: SharedCatalog | None
     """The catalog that is there, if what it says may be taken over."""
+    found_by: tuple[tuple[str, ...], ...]
+    """Of each file; see `origin`."""
 
 
 @dataclass(frozen=True, slots=True)

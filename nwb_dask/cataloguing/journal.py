@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 FOLDER = "_unfinished"
 """Readers of Parquet leave out what begins with an underscore."""
-_VERSION = 1
+_VERSION = 2
 
 
 def write_batch(target: Target, entries: Iterable[Entry]) -> None:

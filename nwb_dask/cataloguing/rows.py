@@ -8,6 +8,7 @@ from hashlib import blake2b
 
 import pyarrow as pa
 
+from nwb_dask.catalog import index_key
 from nwb_dask.catalog.serialize import pack
 from nwb_dask.catalog.shared.layout import LAYOUT, SESSIONS
 from nwb_dask.cataloguing.describe import Described
@@ -48,14 +49,14 @@ def source_of(url: Url, identity: Identity | None, options: Mapping[str, object]
 
 def tables_of(entries: Sequence[Entry]) -> dict[str, pa.Table]:
     """Return the rows of some files for each table; of ``sessions`` the first columns only."""
-    rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in LAYOUT}
+    rows: dict[str, list[tuple[object, ...]]] = {name: [] for name in LAYOUT if name != "places"}
     schemas: dict[str, object] = {}
     for entry in entries:
         found, source = entry.described, entry.source
         identity = found.identity
         version = (None,) * 3 if identity is None else (identity.kind, identity.value, identity.size)
-        error = (found.error or None, found.message or None)
-        rows["sessions"].append((source, entry.name, entry.url, *version, *error))
+        rest = (found.error or None, found.message or None, None, found.links or None)
+        rows["sessions"].append((source, entry.name, entry.url, *version, *rest))
         for path, neurodata_type, kind, n_rows, digest, unit, stored, decoded in found.tables:
             total = sum(stored)  # type: ignore[call-overload]  # as `describe` has them
             rows["tables"].append((source, path, neurodata_type, kind, n_rows, digest, total, unit, stored, decoded))
@@ -63,8 +64,9 @@ def tables_of(entries: Sequence[Entry]) -> dict[str, pa.Table]:
         rows["series"] += [(source, *one) for one in found.series]
         if not found.error:
             rows["records"].append((source, pack(found.record)))
-        if found.index is not None:
-            rows["indexes"].append((source, found.index))
+        key = None if found.index is None else index_key(found.index)
+        if key is not None:
+            rows["indexes"].append((source, key, found.index))
         schemas |= dict(found.schemas)
     tables = {name: _table(LAYOUT[name], those) for name, those in rows.items() if name != "schemas"}
     tables["schemas"] = pa.Table.from_pylist(list(schemas.values()), LAYOUT["schemas"])

@@ -94,4 +94,4 @@ def _partition(
     predicate: Node | None,
     predicate_fields: tuple[Field, ...],
 ) -> Partition:
-    return Partition(tuple(pieces), fields, predicate, predicate_fields, None, scan.access, scan.resolve)
+    return Partition(tuple(pieces), fields, predicate, predicate_fields, None, scan.access, scan.resolve, scan.indexes)

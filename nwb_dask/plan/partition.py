@@ -45,3 +45,5 @@ class Partition:
     """How to reach the files: `storage.Access`, without secrets."""
     resolve: tuple[str, ...] | bool = ()
     """Region columns whose targets are joined, as in `read_nwb`."""
+    indexes: object = None
+    """Where a catalog keeps what is known of the files: `catalog.shared.StoredIndexes`, without secrets."""

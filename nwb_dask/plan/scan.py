@@ -79,6 +79,8 @@ class Scan:
     it is no part of the token, and is left behind when the scan is pickled."""
     pruned: tuple[tuple[str, int], ...] = ()
     """Conditions, each with the number of pieces that it left out; likewise."""
+    indexes: object = None
+    """Where a catalog keeps what is known of the files, as in `Partition`; no part of the token."""
 
     @property
     def n_partitions(self) -> int:
@@ -204,7 +206,9 @@ class Scan:
                 pieces[-1] = replace(pieces[-1], stop=piece.stop)
             else:
                 pieces.append(piece)
-        return Partition(tuple(pieces), fields, predicate, predicate_fields, limit, self.access, self.resolve)
+        return Partition(
+            tuple(pieces), fields, predicate, predicate_fields, limit, self.access, self.resolve, self.indexes
+        )
 
     def take(self, numbers: Sequence[int] | npt.NDArray[np.intp]) -> Scan:
         """Return the scan of these partitions only, in the order given."""
@@ -333,7 +337,7 @@ class Scan:
         steps = np.diff(self.bounds)
         packed = int(steps[0]) if steps.size and (steps == steps[0]).all() else self.bounds.tobytes()
         constants = None if self.constants is None else as_bytes(self.constants)
-        rest = (self.table, self.fields, self.sizes, self.skipped, self.access, self.resolve, constants)
+        rest = (self.table, self.fields, self.sizes, self.skipped, self.access, self.resolve, constants, self.indexes)
         return (_unpickle, (as_bytes(self.pieces), packed, self.n_partitions, rest, self.token))
 
     def __hash__(self) -> int:
@@ -387,8 +391,8 @@ def _unpickle(data: bytes, packed: int | bytes, n_partitions: int, rest: tuple[o
         bounds = np.frombuffer(packed, np.int64)
     else:
         bounds = np.arange(n_partitions + 1, dtype=np.int64) * packed
-    table, fields, sizes, skipped, access, resolve, packed_constants = rest
+    table, fields, sizes, skipped, access, resolve, packed_constants, indexes = rest
     constants = from_bytes(packed_constants) if isinstance(packed_constants, bytes) else None
-    scan = Scan(table, fields, pieces, bounds, sizes, skipped, access, resolve, constants)  # type: ignore[arg-type]  # from __reduce__
+    scan = Scan(table, fields, pieces, bounds, sizes, skipped, access, resolve, constants, indexes=indexes)  # type: ignore[arg-type]  # from __reduce__
     scan.__dict__["token"] = token
     return scan

@@ -54,11 +54,15 @@ def scan_catalog(catalog: SharedCatalog, request: CatalogRequest) -> Scan:
     ------
     PathNotFoundError, SchemaConflictError
         As `scan_sources`.
+    SourceNotFoundError
+        If the catalog is one of no session.
     MalformedFileError
         If a file could not be read when the catalog was built, unless ``errors="skip"``.
     """
-    skipped = _failed(catalog, request.errors)
     sessions = catalog.table("sessions")
+    if not len(sessions):
+        raise catalog.none_left()
+    skipped = _failed(catalog, request.errors)
     chosen = _tables(catalog, request.tables)
     n_found = len(sessions) - len(skipped)
     holding = np.unique(chosen.sessions)
@@ -82,7 +86,16 @@ def scan_catalog(catalog: SharedCatalog, request: CatalogRequest) -> Scan:
         wish = replace(wish, session=catalogued(known, session, wish.table, catalog.name))
     layout = _laid_out(catalog, sessions, chosen, sizes.decoded() if wish.is_sized else None, wish)
     scan = assemble_layout([holders[i][1] for i in order], layout, wish, stored=sizes.stored(), access=request.access)
-    return replace(scan, skipped=skipped, statistics=scan_statistics(catalog, scan))
+    return replace(scan, skipped=skipped, statistics=scan_statistics(catalog, scan), indexes=catalog.indexes)
+
+
+def is_behind_link(catalog: SharedCatalog, tables: Sequence[str]) -> bool:
+    """Return whether a table that is asked for may be behind a link in some file, where only the file tells."""
+    links = catalog.table("sessions").column("links").drop_null()
+    asked = [normalize_path(one) for one in tables]
+    return any(
+        path == link or path.startswith(f"{link}/") for held in links.to_pylist() for link in held for path in asked
+    )
 
 
 def list_catalog(catalog: SharedCatalog, errors: str) -> dict[str, tuple[str, ...]]:

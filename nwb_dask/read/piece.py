@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from nwb_dask.backends import File
+from nwb_dask.catalog.shared import StoredIndexes
 from nwb_dask.errors import NWBDaskError, SourceChangedError
 from nwb_dask.index import Source, Url
 from nwb_dask.model import NWB_PATH, PATH_COLUMNS, TABLE_PATH, Column, Field, Table, lengths_column
@@ -72,6 +73,7 @@ class OpenPiece:
         """Open the file and look the table up, unless all that may be asked for was read already."""
         piece, partition = self.piece, self._partition
         access = partition.access if isinstance(partition.access, Access) else Access()
+        stored = partition.indexes if isinstance(partition.indexes, StoredIndexes) else None
         fields = [f for f in (*partition.fields, *partition.predicate_fields) if not _is_planned(f)]
         wanted = {field.stored for field in fields}
         known = None if self._kept is None else self._kept.table(self._source, piece.table, wanted)
@@ -81,7 +83,7 @@ class OpenPiece:
             self._table = known
             return self
         try:
-            self._file = file = self._stack.enter_context(open_source(piece.url, access, piece.identity))
+            self._file = file = self._stack.enter_context(open_source(piece.url, access, piece.identity, stored))
             self._values = RecentFile(file.source, file)
             self._table = describe_table(file, piece.table, names=wanted, resolve=partition.resolve, prepare=True)
             columns = [column for field in fields if (column := _column(self._table, field)) and not column.problem]

@@ -15,7 +15,7 @@ from nwb_dask.model.metadata import STANDARD, column_names
 from nwb_dask.plan.assemble import Found, Wish, assemble_scan
 from nwb_dask.plan.scan import Scan
 from nwb_dask.plan.split import parse_bytes
-from nwb_dask.read.catalogued import CatalogRequest, scan_catalog
+from nwb_dask.read.catalogued import CatalogRequest, is_behind_link, scan_catalog
 from nwb_dask.read.describe import describe_table, list_tables, match_tables
 from nwb_dask.read.kept import KeptValues
 from nwb_dask.read.opening import open_source
@@ -106,22 +106,27 @@ def scan_sources(
         None,
         label if is_sorted else None,
     )
-    if isinstance(source, SharedCatalog) and not chosen:
-        unclear = label if is_unclear else None
-        asked = CatalogRequest(tables, wish, names, session, unclear, missing_table, errors, access)
+    unclear = label if is_unclear else None
+    asked = CatalogRequest(tables, wish, names, session, unclear, missing_table, errors, access)
+    if isinstance(source, SharedCatalog) and not (chosen or is_behind_link(source, tables)):
         return scan_catalog(source, asked)
     request = _Request(tables, names, chosen, kept, with_record=bool(session) or is_unclear)
-    visited, skipped = visit_files(
-        expand_sources(source, access), access, partial(_describe, request), skip_corrupt=errors == "skip"
-    )
+    return _scan_files(expand_sources(source, access), access, asked, request)
+
+
+def _scan_files(named: Sequence[Named], access: Access, asked: CatalogRequest, request: _Request) -> Scan:
+    """Return the plan of what is asked, from the files themselves."""
+    wish, session, label = asked.wish, dict(asked.session), asked.label
+    describe = partial(_describe, request)
+    visited, skipped = visit_files(named, access, describe, skip_corrupt=asked.errors == "skip")
     found = [one for _, (one, _) in visited]
     lacking = [one for one in found if not one.tables]
-    if lacking and (missing_table == "raise" or len(lacking) == len(found)):
-        raise _no_table(title, lacking, found, access)
-    if label is not None and is_unclear and not any(label in table.names for one in found for table in one.tables):
+    if lacking and (asked.missing_table == "raise" or len(lacking) == len(found)):
+        raise _no_table(wish.table, lacking, found, access)
+    if label is not None and not any(label in table.names for one in found for table in one.tables):
         session[label] = label
     records = [(one.name, record) for _, (one, record) in visited if one.tables]
-    wish = replace(wish, session=described(records, session, title) if session else None)
+    wish = replace(wish, session=described(records, session, wish.table) if session else None)
     return assemble_scan([one for one in found if one.tables], wish, skipped=skipped, access=access)
 
 

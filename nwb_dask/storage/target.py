@@ -47,6 +47,9 @@ class Target(Protocol):
             If there is none.
         """
 
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return the bytes ``[start, stop)`` of a value, fewer where it ends; errors are those of `read`."""
+
     def put(self, key: str, value: bytes) -> None:
         """Write a value; readers see all of it or nothing."""
 
@@ -109,6 +112,16 @@ class LocalTarget:
         except (FileNotFoundError, NotADirectoryError) as exc:
             raise SourceNotFoundError(f"{path} is not there", url=str(path)) from exc
 
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return a range of a value; see `Target.read_range`."""
+        path = self.folder / key
+        try:
+            with path.open("rb") as file:
+                file.seek(start)
+                return file.read(stop - start)
+        except OSError as exc:
+            raise SourceNotFoundError(f"{path} cannot be read: {exc.strerror}", url=str(path)) from exc
+
     def put(self, key: str, value: bytes) -> None:
         """Write a value; see `Target.put`."""
         path = self.folder / key
@@ -158,7 +171,7 @@ class BucketTarget:
     """A prefix of a bucket."""
 
     def __init__(self, url: str, access: Access) -> None:
-        self._access = access
+        self.access = access
         bucket, self._prefix, _ = split_bucket(url)
         self._bucket = f"{scheme(url)}://{bucket}"
 
@@ -176,6 +189,16 @@ class BucketTarget:
             answer = obstore.get(client, self._key(key))
             tag = str(answer.meta["e_tag"] or "")
             return bytes(answer.bytes()), tag
+
+        return self._ask(get, key)
+
+    def read_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return a range of a value; see `Target.read_range`."""
+
+        def get(client: Client) -> bytes:
+            import obstore  # noqa: PLC0415  # only buckets need it
+
+            return bytes(obstore.get_range(client, self._key(key), start=start, end=stop))
 
         return self._ask(get, key)
 
@@ -207,7 +230,7 @@ class BucketTarget:
 
     def keys(self, folder: str) -> list[str]:
         """Return the keys below a folder, sorted."""
-        found = list_keys(self._bucket, f"{self._key(folder).rstrip('/')}/".lstrip("/"), self._access, recursive=True)
+        found = list_keys(self._bucket, f"{self._key(folder).rstrip('/')}/".lstrip("/"), self.access, recursive=True)
         start = len(self._prefix) + 1 if self._prefix else 0
         return sorted(key[start:] for key in found)
 
@@ -234,17 +257,17 @@ class BucketTarget:
 
         def attempt(_: float) -> tuple[T] | Failure:
             try:
-                return (call(connect_bucket(self._bucket, self._access)),)
+                return (call(connect_bucket(self._bucket, self.access)),)
             except OutputError:
                 raise
             except REQUEST_ERRORS as exc:
                 return translate(exc)
 
         name = f"{self.name}/{key}".rstrip("/")
-        seconds = self._access.choices().deadline
+        seconds = self.access.choices().deadline
         outcome, _ = persist(attempt, host=self._bucket, name=name, seconds=seconds)
         if isinstance(outcome, Failure):
-            raise explain(outcome, name, lost_secrets=has_lost_secrets(self._access))
+            raise explain(outcome, name, lost_secrets=has_lost_secrets(self.access))
         return outcome[0]
 
 

@@ -122,9 +122,10 @@ class _Made:
         names = pa.array(self.names())
         kinds = pa.DictionaryArray.from_arrays(pa.array(np.zeros(self.n, np.int32)), pa.array(["etag"]))
         nothing = pa.nulls(self.n, pa.string())
+        nowhere = pa.nulls(self.n, LAYOUT["sessions"].field("links").type)
         size = pa.array(self.random.integers(10**8, 10**10, self.n))
         tags = pa.array([f'"{i:032x}"' for i in range(self.n)])
-        base = [self.sources(), names, names, kinds, tags, size, nothing, nothing]
+        base = [self.sources(), names, names, kinds, tags, size, nothing, nothing, nowhere, nowhere]
         found = pa.Table.from_arrays(base, schema=LAYOUT["sessions"])
         metadata, _, _ = metadata_table([("", self.record(0))], dates=True)
         values = {

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import nwb_dask
-from nwb_dask.catalog.shared import find_manifest, write_manifest
+from nwb_dask.catalog.shared import MANIFEST, find_manifest, write_manifest
 from nwb_dask.errors import OutputError
 from nwb_dask.storage import make_access
 from nwb_dask.storage.target import open_target
@@ -33,6 +33,7 @@ def test_writer_that_comes_second_in_a_bucket_fails_and_harms_nothing(written: P
     target = open_target(OUT, make_access(bucket))
     seen = find_manifest(target)
     assert seen is not None
+    assert target.read_range(MANIFEST, 2, 9) == target.read(MANIFEST)[0][2:9]
     nwb_dask.build_catalog(written, OUT, storage_options=bucket)
     with pytest.raises(OutputError, match="another process"):
         write_manifest(target, seen)

@@ -4,14 +4,19 @@ import pickle
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
+from dask._task_spec import convert_legacy_graph
 from pandas.testing import assert_frame_equal
 
 import nwb_dask
 import nwb_dask.dataframe as dd
+from nwb_dask.catalog.shared import Manifest
+from nwb_dask.catalog.shared.parts import read_table
 from nwb_dask.cataloguing.catalog import Catalog
-from nwb_dask.errors import PathNotFoundError, SourceChangedError
+from nwb_dask.errors import PathNotFoundError, SourceChangedError, SourceNotFoundError
 from nwb_dask.read import opening, scan_sources
+from nwb_dask.storage.target import Target
 from nwb_dask.testing.catalogs import write_simulated_catalog
 from nwb_dask.testing.files import write_session
 
@@ -78,6 +83,13 @@ def test_unknown_tables_and_columns_are_told_with_the_nearest(catalog: Catalog) 
         nwb_dask.schema(catalog, "/intervals/trials", missing_table="raise")
 
 
+def test_no_session_left_is_no_file(catalog: Catalog) -> None:
+    for read in (dd.read_nwb, nwb_dask.read_table, nwb_dask.scan_nwb):
+        with pytest.raises(SourceNotFoundError, match="no session of the catalog"):
+            read(catalog.find(min_units=1000), "/units")
+    assert not nwb_dask.list_paths(catalog.find(has="nothing"))
+
+
 def test_find_narrows_to_sessions_that_have_what_is_asked_for(catalog: Catalog) -> None:
     def found(**asked: object) -> list[str]:
         return [Path(one).name for one in catalog.find(**asked).sessions["_nwb_path"]]  # type: ignore[arg-type]  # by name
@@ -116,10 +128,26 @@ def test_it_shows_what_it_is(catalog: Catalog) -> None:
     assert "/units" in catalog._repr_html_()
 
 
-def test_thousand_sessions_are_planned_by_schema(tmp_path: Path) -> None:
-    large = write_simulated_catalog(tmp_path / "large", 1000)
+@pytest.mark.usefixtures("unopened")
+@pytest.mark.parametrize("n_sessions", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_thousands_of_sessions_are_planned_by_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_sessions: int
+) -> None:
+    large = write_simulated_catalog(tmp_path / "large", n_sessions)
+    looked_at: list[str] = []
+
+    def noting(target: Target, manifest: Manifest, name: str) -> pa.Table:
+        looked_at.append(name)
+        return read_table(target, manifest, name)
+
+    monkeypatch.setattr("nwb_dask.catalog.shared.dataset.read_table", noting)
     frame = dd.read_nwb(large, "/units", session_columns=["session_id"])
-    assert frame.npartitions == 1000
-    one = frame[frame.session_id == "ses-00500"].optimize()
-    assert one.npartitions == 1
-    assert len(pickle.dumps(frame[frame.firing_rate > 0.5].optimize())) < 100_000
+    assert sorted(looked_at) == ["schemas", "sessions", "tables"]
+    assert frame.npartitions == n_sessions
+    whole, chosen = frame.optimize(), frame[(frame.firing_rate > 0.95) & (frame.location == "CA1")].optimize()
+    assert sorted(looked_at) == ["columns", "schemas", "sessions", "tables"]
+    assert 0 < chosen.npartitions < n_sessions / 50
+    assert len(pickle.dumps(chosen)) < len(pickle.dumps(whole)) < 100 * n_sessions
+    for one in (frame.session_id == "ses-00500", frame["_nwb_path"] == large.files[500].name):
+        (task,) = convert_legacy_graph(frame[one].optimize().__dask_graph__()).values()
+        assert len(pickle.dumps(task)) < 10_000

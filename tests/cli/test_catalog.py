@@ -32,3 +32,15 @@ def test_files_that_fail_are_listed_and_told_by_the_exit_code(
     assert failed["error"] == "MalformedFileError"
     assert run("catalog", "find", "--where", "lab", out).exit_code == 2
     assert run("catalog", "info", tmp_path / "nothing").exit_code == 3
+
+
+def test_update_lists_folders_again_and_takes_more_sources(run: Run, sessions: list[Path], tmp_path: Path) -> None:
+    out, folder = tmp_path / "catalog", tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.nwb").hardlink_to(sessions[0])
+    assert run("catalog", "build", folder, out).exit_code == 0
+    (folder / "b.nwb").hardlink_to(sessions[1])
+    assert "2 sessions" in run("catalog", "update", out).stderr
+    assert "3 sessions" in run("catalog", "update", out, sessions[0]).stderr
+    (folder / "a.nwb").unlink()
+    assert "2 sessions" in run("catalog", "update", out).stderr

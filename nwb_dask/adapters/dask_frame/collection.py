@@ -7,7 +7,7 @@ from typing import Literal
 
 import dask.dataframe as dd
 
-from nwb_dask.adapters.cluster import share_access
+from nwb_dask.adapters.cluster import share_scan
 from nwb_dask.adapters.dask_frame import _compat as dx
 from nwb_dask.adapters.dask_frame.expr import ReadNWB
 from nwb_dask.model.field import PATH_COLUMNS
@@ -142,7 +142,7 @@ def read_nwb(
         is_sorted=divisions,
     )
     shown = _shown(scan, wanted, label, include_path_columns=include_path_columns)
-    share_access(scan.access)
+    share_scan(scan)
     return frame_of_scan(scan, shown, index=label, filters=filters)
 
 

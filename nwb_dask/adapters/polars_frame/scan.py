@@ -9,7 +9,7 @@ from typing import Literal
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from nwb_dask.adapters.cluster import share_access
+from nwb_dask.adapters.cluster import share_scan
 from nwb_dask.adapters.polars_frame.convert import schema, to_polars
 from nwb_dask.adapters.polars_frame.ending import until_exit
 from nwb_dask.adapters.polars_frame.translate import pushed_down
@@ -112,7 +112,7 @@ def scan_nwb(
         resolve=resolve,
         session_columns=session_columns,
     )
-    share_access(scan.access)
+    share_scan(scan)
     chosen = lengths if isinstance(lengths, bool) else checked_names("lengths", lengths)
     return lazy_frame(scan.with_lengths(columns=chosen) if chosen else scan)
 

@@ -4,6 +4,7 @@
 layout   the tables and their columns
 manifest which parts count, replaced as a whole
 parts    tables as immutable Parquet files
+indexes  where indexes of files are, each read by itself
 dataset  `SharedCatalog`: an open one, whose tables are read when needed
 ======== ==================================================================
 """
@@ -11,6 +12,7 @@ dataset  `SharedCatalog`: an open one, whose tables are read when needed
 from __future__ import annotations
 
 from nwb_dask.catalog.shared.dataset import SharedCatalog, open_shared
+from nwb_dask.catalog.shared.indexes import StoredIndexes
 from nwb_dask.catalog.shared.layout import LAYOUT, MANIFEST, SESSIONS
 from nwb_dask.catalog.shared.manifest import Manifest, Part, find_manifest, read_manifest, write_manifest
 from nwb_dask.catalog.shared.parts import is_part, write_tables
@@ -22,6 +24,7 @@ __all__ = [
     "Manifest",
     "Part",
     "SharedCatalog",
+    "StoredIndexes",
     "find_manifest",
     "is_part",
     "open_shared",

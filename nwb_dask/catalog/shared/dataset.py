@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from nwb_dask.catalog.shared.indexes import StoredIndexes
 from nwb_dask.catalog.shared.manifest import Manifest, read_manifest
 from nwb_dask.catalog.shared.parts import read_table
 from nwb_dask.errors import SourceNotFoundError
@@ -63,6 +64,13 @@ class SharedCatalog:
             return len(self._chosen)
         return sum(part.n_rows for part in self._manifest.parts["sessions"])
 
+    @property
+    def indexes(self) -> StoredIndexes | None:
+        """Where the indexes of files are; None if there are none, as in a catalog of local files."""
+        parts = self._manifest.parts["places"]
+        access = getattr(self._target, "access", Access())
+        return StoredIndexes(self.name, access, parts) if any(part.n_rows for part in parts) else None
+
     def table(self, name: str) -> pa.Table:
         """Return a table of the catalog, as `layout` says, of the sessions that are chosen; rows are in their order."""
         rows = self._whole(name)
@@ -103,10 +111,14 @@ class SharedCatalog:
         rows = self.table("sessions")
         names, urls = rows.column("_nwb_path").to_pylist(), rows.column("url").to_pylist()
         if not names:
-            raise SourceNotFoundError(f"no session of the catalog {self.name} is left", url=self.name)
+            raise self.none_left()
         return tuple(
             Named(name, make_url(self._urls.get(name, url)), name) for name, url in zip(names, urls, strict=True)
         )
+
+    def none_left(self) -> SourceNotFoundError:
+        """Return the error for a catalog of no session, where files are wanted."""
+        return SourceNotFoundError(f"no session of the catalog {self.name} is left", url=self.name)
 
     def url_of(self, name: str) -> Url | None:
         """Return where a file is read instead of where it was; None if nothing was said of it."""

@@ -7,7 +7,8 @@ schemas   the columns of a table, once for all tables that have the same
 columns   what is known of the values of a column in a range of rows, both bounds included in `min` and `max`
 series    a TimeSeries of a file each
 records   what describes each session, exactly as it is stored, packed
-indexes   where everything is in each file, packed as in the cache of indexes
+indexes   where everything is in each remote file, packed as in the cache of indexes
+places    which bytes of a part of ``indexes`` are the index of a file, so that one is read without the others
 ========= ========================================================================================
 
 ``source`` joins them: a digest of the URL, the version of the file, and the options of the catalog.
@@ -39,9 +40,13 @@ SESSIONS = pa.schema(
         ("size_bytes", _COUNT),
         ("error", _TEXT),
         ("error_message", _TEXT),
+        ("found_by", pa.list_(_TEXT)),
+        ("links", pa.list_(_TEXT)),
     ]
 )
-"""First columns of ``sessions``; those of `nwb_dask.read_metadata` follow."""
+"""First columns of ``sessions``; those of `nwb_dask.read_metadata` follow. ``found_by`` are folders, globs and prefixes
+among the sources; null for a file that was named itself. ``links`` are the paths outside of tables at which a file
+has a link, null where there is none: what is behind one is told by the file."""
 
 TABLES = pa.schema(
     [
@@ -120,7 +125,11 @@ SERIES = pa.schema(
 """Times in seconds from the session's reference time, of the first and the last sample; rate in Hz."""
 
 RECORDS = pa.schema([("source", _TEXT), ("record", _BYTES)])
-INDEXES = pa.schema([("source", _TEXT), ("index", _BYTES)])
+INDEXES = pa.schema([("source", _TEXT), ("key", _TEXT), ("index", _BYTES)])
+"""``key`` is the digest of what lasts of the URL (`storage.url_keys`), hexadecimal. ``index`` is stored as it is."""
+
+PLACES = pa.schema([("key", _TEXT), ("part", _NAME), ("offset", _COUNT), ("n_bytes", _COUNT), ("blake2b", _TEXT)])
+"""``offset`` is in the Parquet file ``part``: plain values lie there as they are (Parquet, *Encodings*, PLAIN)."""
 
 LAYOUT: Mapping[str, pa.Schema] = MappingProxyType(
     {
@@ -131,6 +140,7 @@ LAYOUT: Mapping[str, pa.Schema] = MappingProxyType(
         "series": SERIES,
         "records": RECORDS,
         "indexes": INDEXES,
+        "places": PLACES,
     }
 )
 """Tables by name; each is a folder of Parquet files of the catalog."""

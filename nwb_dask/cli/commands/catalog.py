@@ -15,7 +15,6 @@ from nwb_dask.cli.arguments import OutputOptions, SourceOptions
 from nwb_dask.cli.failures import ExitCode
 from nwb_dask.cli.output import check_target, table_of, write_rows
 from nwb_dask.cli.reporting import reporter
-from nwb_dask.storage import Sources
 
 _SHOWN = ("_nwb_path", "session_id", "subject_id", "subject_species", "session_start_time")
 
@@ -46,9 +45,17 @@ def build(
     return ExitCode.PARTIAL if len(failed) else ExitCode.OK
 
 
-def update(*, catalog: str, anew: bool, statistics: bool, scheduler: str | None, reach: SourceOptions) -> int:
-    """Look again at the files of a catalog."""
-    files = Sources(_open(catalog, reach).files)
+def update(
+    *,
+    catalog: str,
+    more: tuple[str, ...],
+    anew: bool,
+    statistics: bool,
+    scheduler: str | None,
+    reach: SourceOptions,
+) -> int:
+    """Look again at what a catalog was built from."""
+    files = [*_open(catalog, reach).built_from, *more]
     return build(source=files, out=catalog, anew=anew, statistics=statistics, scheduler=scheduler, reach=reach)
 
 

@@ -50,13 +50,15 @@ def build() -> None:
 
 @command.command
 @_catalog
+@click.argument("more", metavar="[SOURCE]...", nargs=-1)
 @_build_options
 @source_options
 @answered_by("catalog", "update")
 def update() -> None:
-    """Look again at the files of a catalog.
+    """Look again at what a catalog was built from, and at other SOURCEs.
 
-    New files are added by `build` with all sources.
+    Folders, globs and prefixes are listed anew: files that are new are added, and those that are gone are dropped.
+    Of the others those are opened that have changed or have failed before.
     """
 
 

@@ -79,6 +79,7 @@ bench: $(VENV)/.dev-installed  ## Run the benchmarks (an hour and more; builds a
 	$(BIN)/python -m benchmarks.zarr_sessions
 	$(BIN)/python -m benchmarks.references
 	$(BIN)/python -m benchmarks.pynwb_streaming
+	$(BIN)/python -m benchmarks.memory
 
 clean:  ## Remove environments, caches and output
 	rm -rf .venv .venv-* demo-output dist build benchmarks/.work benchmarks/.venvs

@@ -7,7 +7,8 @@ from typing import Any
 
 from dask.distributed import Client, WorkerPlugin
 from distributed.core import clean_exception
-from distributed.protocol.serialize import to_serialize
+from distributed.protocol import pickle
+from distributed.protocol.serialize import Serialize, Serialized, deserialize, to_serialize
 
 from nwb_dask.storage import Access, export_secrets, import_secrets
 
@@ -39,7 +40,9 @@ def share_secrets(access: object) -> bool:
         client = Client.current(allow_global=True)
     except ValueError:
         return False
-    client.sync(_register, client, SecretsPlugin(exported))
+    plugin = SecretsPlugin(exported)
+    client.sync(_register, client, plugin)
+    client.run_on_scheduler(_keep_for_later, plugin.name)
     return True
 
 
@@ -52,3 +55,14 @@ async def _register(client: Client, plugin: SecretsPlugin) -> None:
         if answer["status"] == "error":
             _, error, trace = clean_exception(answer["exception"], answer["traceback"])
             raise RuntimeError(f"{plugin!r} failed on a worker") if error is None else error.with_traceback(trace)
+
+
+def _keep_for_later(name: str, dask_scheduler: Any) -> None:  # noqa: ANN401  # distributed's interface
+    """Keep the plugin as bytes, which is what workers that come later can be told; that answer is in no log."""
+    held = dask_scheduler.worker_plugins[name]
+    if isinstance(held, Serialized):
+        held = deserialize(held.header, held.frames)
+    elif isinstance(held, Serialize):
+        held = held.data
+    if not isinstance(held, bytes):
+        dask_scheduler.worker_plugins[name] = pickle.dumps(held)

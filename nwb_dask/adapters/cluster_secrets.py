@@ -1,4 +1,4 @@
-"""Secrets for the workers of a cluster, over a channel of their own: they travel in no graph."""
+"""Secrets for the workers of a cluster, over a channel of their own: they travel in no graph and stand in no log."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from dask.distributed import Client, WorkerPlugin
+from distributed.core import clean_exception
+from distributed.protocol import pickle
+from distributed.protocol.serialize import Serialize, Serialized, deserialize, to_serialize
 
 from nwb_dask.storage import Access, export_secrets, import_secrets
 
@@ -37,5 +40,29 @@ def share_secrets(access: object) -> bool:
         client = Client.current(allow_global=True)
     except ValueError:
         return False
-    client.register_plugin(SecretsPlugin(exported))
+    plugin = SecretsPlugin(exported)
+    client.sync(_register, client, plugin)
+    client.run_on_scheduler(_keep_for_later, plugin.name)
     return True
+
+
+async def _register(client: Client, plugin: SecretsPlugin) -> None:
+    # `Client.register_plugin` sends pickled bytes, which schedulers and workers of distributed 2026.8 write into their
+    # logs at level DEBUG. What is marked to be serialized is logged by its repr, or as an object without one.
+    scheduler: Any = client.scheduler
+    answers = await scheduler.register_worker_plugin(plugin=to_serialize(plugin), name=plugin.name, idempotent=False)
+    for answer in answers.values():
+        if answer["status"] == "error":
+            _, error, trace = clean_exception(answer["exception"], answer["traceback"])
+            raise RuntimeError(f"{plugin!r} failed on a worker") if error is None else error.with_traceback(trace)
+
+
+def _keep_for_later(name: str, dask_scheduler: Any) -> None:  # noqa: ANN401  # distributed's interface
+    """Keep the plugin as bytes, which is what workers that come later can be told; that answer is in no log."""
+    held = dask_scheduler.worker_plugins[name]
+    if isinstance(held, Serialized):
+        held = deserialize(held.header, held.frames)
+    elif isinstance(held, Serialize):
+        held = held.data
+    if not isinstance(held, bytes):
+        dask_scheduler.worker_plugins[name] = pickle.dumps(held)

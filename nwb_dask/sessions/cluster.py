@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -15,6 +17,9 @@ from nwb_dask.sessions.failures import Failure, describe
 from nwb_dask.sessions.pools import Happenings, Lost
 from nwb_dask.sessions.task import Call, Job, Outcome, Work, do
 
+_log = logging.getLogger(__name__)
+_LOOK_SECONDS = 5.0
+"""After so long without a session that is done, it is looked whether there are workers, and again after as long."""
 _SMALL_BYTES = 4096
 """What is larger does not go with each task, but as a task of its own, which is done again where it is lost."""
 
@@ -44,6 +49,8 @@ class ClusterPool:
         self._jobs: dict[str, Job] = {}
         self._futures: dict[str, Future[Any]] = {}
         self._begun: set[tuple[str, int, str]] = set()
+        self._looked = time.monotonic()
+        self._is_alone = False
         client.subscribe_topic(self._topic, self._note_begin)
         client.subscribe_topic("all", self._note_death)
 
@@ -60,7 +67,8 @@ class ClusterPool:
     def wait(self) -> tuple[Job, Outcome | Lost]:
         """Return what happened next."""
         while True:
-            job, what = self._happened.get()
+            job, what = self._happened.get(self._look)
+            self._looked = time.monotonic()
             if isinstance(what, Lost):
                 return job, what
             future = self._futures.pop(what, None)
@@ -81,6 +89,18 @@ class ClusterPool:
                 self._client.unsubscribe_topic(topic)
             self._client.cancel(list(self._futures.values()))
         self._futures.clear()
+
+    def _look(self) -> None:
+        """Say in the log that nothing goes on, where the reason is that there are no workers."""
+        if time.monotonic() - self._looked < _LOOK_SECONDS or self._client.status != "running":
+            return
+        was_alone, self._is_alone = self._is_alone, not self._client.nthreads()
+        self._looked = time.monotonic()
+        if self._is_alone and not was_alone:
+            where = getattr(self._client.scheduler, "address", "")
+            _log.warning("%d sessions wait: the cluster at %s has no workers", len(self._futures), where)
+        elif was_alone and not self._is_alone:
+            _log.warning("the cluster has workers again")
 
     def _note_begin(self, event: tuple[float, Mapping[str, Any]]) -> None:
         said = event[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -57,13 +58,13 @@ class Happenings:
         """Tell what happened to a job."""
         self._queue.put((job, what))
 
-    def get(self) -> tuple[Job, Any]:
-        """Return what happened next."""
+    def get(self, look: Callable[[], None] = lambda: None) -> tuple[Job, Any]:
+        """Return what happened next; while nothing happens, call `look` now and then."""
         while True:
             try:
                 return self._queue.get(timeout=_MOMENT_SECONDS)
             except Empty:
-                continue
+                look()
 
 
 class ThreadPool:

@@ -97,3 +97,23 @@ def test_tasks_are_small_and_hold_no_secret(sessions: Path, client: Client) -> N
     call = results.work.call
     assert isinstance(call, Call)
     assert CANARY.encode() not in task + call.packed() + repr((results, results.work, results.jobs)).encode()
+
+
+def test_a_cluster_without_workers_is_named_in_the_log_once(
+    sessions: Path, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool = pools.ClusterPool(nwb_dask.map_sessions(count, sessions).work, client)
+    monkeypatch.setattr(pools, "_LOOK_SECONDS", 0)
+    try:
+        with monkeypatch.context() as lonely:
+            lonely.setattr(client, "nthreads", dict)
+            for _ in range(3):
+                pool._look()
+        pool._look()
+    finally:
+        pool.stop()
+    said = [record.getMessage() for record in caplog.records if record.name == pools.__name__]
+    assert said == [
+        f"0 sessions wait: the cluster at {client.scheduler_info()['address']} has no workers",
+        "the cluster has workers again",
+    ]

@@ -11,7 +11,7 @@ import dask
 import dask.dataframe as dask_dataframe  # noqa: ICN001  # dd is ours here
 import pandas as pd
 import pytest
-from distributed import Client
+from distributed import Client, LocalCluster
 
 import nwb_dask.dataframe as dd
 from nwb_dask.adapters.cluster_secrets import share_secrets
@@ -119,6 +119,22 @@ def test_secrets_reach_the_workers_and_no_graph(client: Client, files: list[Path
     assert b"hidden-one" not in sent
     assert "hidden-one" not in repr(frame.expr) + frame._name
     assert len(frame.compute()) == 3 * N_UNITS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", ["processes", "threads"])
+def test_secrets_reach_workers_that_come_later(where: str) -> None:
+    access = make_access({"key": "AKIDEXAMPLE", "secret": "hidden-two"})
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=where == "processes", dashboard_address="127.0.0.1:0"
+        ) as cluster,
+        Client(cluster) as own,
+    ):
+        assert share_secrets(access)
+        cluster.scale(2)
+        own.wait_for_workers(2)
+        assert list(own.run(lambda: find_secrets(access)["secret"]).values()) == ["hidden-two"] * 2
 
 
 def test_sharing_secrets_says_whether_it_did(client: Client) -> None:

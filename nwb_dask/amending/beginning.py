@@ -12,10 +12,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from nwb_dask.amending.document import LindiDocument, as_json, load_document
 from nwb_dask.amending.values import EXTERNAL
-from nwb_dask.backends import File
+from nwb_dask.backends import File, ReachingZarr
 from nwb_dask.backends.lindi import Contents, NotedFile, holds_references, load, make_policy, note_file, note_of
 from nwb_dask.backends.lindi.values import parse_value
-from nwb_dask.backends.zarr import ZarrFile
 from nwb_dask.errors import MalformedFileError, NWBDaskError, UnsupportedLayoutError
 from nwb_dask.references import LeftOut, lindi_references, stated_url
 from nwb_dask.storage import Folder, Named, Store, is_local, local_path
@@ -57,7 +56,7 @@ def begin_from_file(file: File, source: Named, url: str | None) -> Beginning:
         to it; for arrays of Zarr LINDI has no links.
     """
     text, left_out = lindi_references(file, source.url, url)
-    if isinstance(file, ZarrFile):
+    if isinstance(file, ReachingZarr):
         _refuse_lost(file, source, left_out)
     named = stated_url(source.url, url, format_="lindi")
     return Beginning(load_document(text), {named: source.url}, left_out)

@@ -22,6 +22,7 @@ from nwb_dask.backends.hdf5.reaching import ReachingFile
 from nwb_dask.backends.hdf5.stored_attributes import StoredAttribute
 from nwb_dask.backends.hdf5.types import NAMED_TYPE
 from nwb_dask.backends.known import Known
+from nwb_dask.backends.linked_stores import ReachingZarr
 from nwb_dask.backends.opening import open_file
 from nwb_dask.backends.protocol import ByteSource, File
 
@@ -32,6 +33,7 @@ __all__ = [
     "Hdf5File",
     "Known",
     "ReachingFile",
+    "ReachingZarr",
     "StoredAttribute",
     "close_idle_files",
     "filter_libraries",

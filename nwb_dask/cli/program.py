@@ -34,7 +34,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "catalog": "Write, update and search catalogs of many files.",
         "index": "Learn what remote files hold, ahead of reading them.",
         "cache": "Show or clear what is kept of remote files.",
-        "doctor": "Check versions, options, the cache, and a source.",
+        "doctor": "Check versions, options, the cache, a source, and a cluster.",
     }
 )
 """Name -> what it does; each is the `command` of a module of that name in `nwb_dask.cli.usage`."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -132,3 +134,16 @@ def test_gaps_are_filled_where_as_much_around_them_is_needed(held: Ranges, wante
     pages.fill_gaps()
     pages.fetch(wanted)
     assert line.asked == [list(expected)]
+
+
+def test_threads_that_share_pages_wait_each_for_its_own_bytes() -> None:
+    line = Line(is_open=False)
+    pages = pages_over(line)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(run, [look(pages, 5000)], pages) for _ in range(2)]
+        while len(line.asked) < 2 and not any(one.done() for one in both):
+            time.sleep(0.001)
+        line.gate.set()
+        for one in both:
+            one.result()
+    assert line.asked == [[(5000, 5100)], [(5000, 5100)]]

@@ -112,7 +112,8 @@ ANSWERS: dict[str, Callable[[h5py.File], Any]] = {
     "the number of chunks": lambda file: file["chunked"].id.get_num_chunks(),
     "chunks": lambda file: [tuple(file["chunked"].id.get_chunk_info(at)) for at in range(8)],
     "a chunk by its place": lambda file: tuple(file["chunked"].id.get_chunk_info_by_coord((4, 5))),
-    "a chunk that is not there": lambda file: tuple(file["chunked"].id.get_chunk_info_by_coord((0, 8))),
+    # libhdf5 sets neither the offset nor the mask then.
+    "a chunk that is not there": lambda file: tuple(file["chunked"].id.get_chunk_info_by_coord((0, 8)))[2:],
     "no chunks": lambda file: file["unwritten"].id.get_num_chunks(),
     "where values begin": lambda file: file["group/x"].id.get_offset(),
     "where no values begin": lambda file: file["chunked"].id.get_offset(),

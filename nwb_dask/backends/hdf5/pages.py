@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from nwb_dask.backends.hdf5.format.space import Need
@@ -16,6 +17,16 @@ _Run: TypeAlias = "tuple[int, int]"
 
 _BRIDGED_BYTES = 2 << 20
 """Bytes in a row that are fetched because much around them is needed: on most lines they cost less than a round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """Pages that are about to be read."""
+
+    fetch: Callable[[], None]
+    """Reads them."""
+    pages: frozenset[int]
+    """Their numbers."""
 
 
 class Pages:
@@ -44,7 +55,6 @@ class Pages:
         self._pages: dict[int, memoryview] = {}
         self._along: list[_Run] = []
         self._fills = False
-        self._coming: set[int] = set()
 
     @property
     def waits(self) -> bool:
@@ -123,7 +133,7 @@ class Pages:
 
     def fetch(self, ranges: Iterable[tuple[int, int]]) -> None:
         """Read the pages that hold `ranges` and are not here yet, in one call."""
-        self.fetching(ranges)()
+        self.fetching(ranges).fetch()
 
     def fetch_again(self, runs: Sequence[_Run]) -> None:
         """Read what `held` returned of the same file, and no gaps: a cache may have no other bytes."""
@@ -131,10 +141,10 @@ class Pages:
         for (begin, _), body in zip(absent, self._fetch(absent) if absent else (), strict=True):
             self.hold(begin, body)
 
-    def fetching(self, ranges: Iterable[_Run]) -> Callable[[], None]:
-        """Return a call that reads the pages that hold `ranges`, are not here yet, and not on their way.
+    def fetching(self, ranges: Iterable[_Run], coming: frozenset[int] = frozenset()) -> Coming:
+        """Return a call that reads the pages that hold `ranges`, are not here yet, and are none of those that come.
 
-        It may run on another thread, while pages are looked at here.
+        It may run on another thread, while pages are looked at here. Who names pages that come must wait for these.
         """
         if self._along:
             ranges, self._along = [*ranges, *self._along], []
@@ -145,24 +155,20 @@ class Pages:
                 for start, stop in ranges
                 if start < stop
                 for number in range(max(start, 0) // page_bytes, (min(stop, self._size) - 1) // page_bytes + 1)
-                if number not in self._pages and number not in self._coming
+                if number not in self._pages and number not in coming
             }
         )
         runs = self._runs(missing, gap_bytes=self._gap_bytes)
         if self._fills and runs:
-            here = self._runs(sorted({*self._pages, *self._coming}), gap_bytes=0)
+            here = self._runs(sorted({*self._pages, *coming}), gap_bytes=0)
             runs = _joined(_filled(runs, here), self._gap_bytes)
-        coming = {number for begin, end in runs for number in range(begin // page_bytes, -(-end // page_bytes))}
-        self._coming |= coming
 
         def fetch() -> None:
-            try:
-                for (begin, _), body in zip(runs, self._fetch(runs) if runs else (), strict=True):
-                    self.hold(begin, body)
-            finally:
-                self._coming -= coming
+            for (begin, _), body in zip(runs, self._fetch(runs) if runs else (), strict=True):
+                self.hold(begin, body)
 
-        return fetch
+        numbers = (number for begin, end in runs for number in range(begin // page_bytes, -(-end // page_bytes)))
+        return Coming(fetch, frozenset(numbers))
 
     def hold(self, start: int, body: Buffer) -> None:
         """Keep the whole pages of `body`, which begins at `start` of the file and was fetched by someone else."""

@@ -20,7 +20,7 @@ from nwb_dask.backends.hdf5.format.chunk_index import find_chunks
 from nwb_dask.backends.hdf5.format.space import Need, gather
 from nwb_dask.backends.hdf5.lookup import Lookup
 from nwb_dask.backends.hdf5.object_attributes import PARSER_ERRORS, STORAGE_ERRORS
-from nwb_dask.backends.hdf5.pages import Pages
+from nwb_dask.backends.hdf5.pages import Coming, Pages
 from nwb_dask.backends.hdf5.rounds import Rest, Task, run
 from nwb_dask.backends.hdf5.search import Search
 from nwb_dask.backends.hdf5.spans import Spans, count, n_chunks
@@ -309,7 +309,7 @@ class Reader:
 class _NoMore:
     """Pages of which no more come."""
 
-    def fetching(self, ranges: Iterable[tuple[int, int]]) -> Callable[[], None]:
+    def fetching(self, ranges: Iterable[tuple[int, int]], _coming: frozenset[int] = frozenset(), /) -> Coming:
         raise Need(tuple(ranges))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from nwb_dask.backends.hdf5.format.space import Need
+from nwb_dask.backends.hdf5.pages import Coming
 from nwb_dask.errors import MalformedFileError
 from nwb_dask.storage import begin
 
@@ -26,8 +27,11 @@ class Rest:
 class CanFetch(Protocol):
     """What a round needs of `Pages`."""
 
-    def fetching(self, ranges: Iterable[tuple[int, int]]) -> Callable[[], None]:
-        """Return a call that brings these ranges here; either raises `Need` if no more can be had."""
+    def fetching(self, ranges: Iterable[tuple[int, int]], coming: frozenset[int] = ..., /) -> Coming:
+        """Return what brings these ranges here, but for pages that come already.
+
+        This, or what it returns, raises `Need` if no more can be had.
+        """
 
 
 _MAX_ROUNDS = 200
@@ -50,16 +54,20 @@ def run(tasks: Iterable[Task], pages: CanFetch) -> None:
     n_rounds = 0
     while ready or rests:
         waiting, needs = _advance(ready, rests)
-        fetching = begin(pages.fetching(needs)) if needs and rests else None
-        try:
-            lacking, more = _advance(rests, rests)
-            if more or (needs and fetching is None):
-                pages.fetching(more or needs)()
-        finally:
-            if fetching is not None:
+        if needs and rests:
+            coming = pages.fetching(needs)
+            fetching = begin(coming.fetch)
+            try:
+                lacking, more = _advance(rests, rests)
+                if more:
+                    pages.fetching(more, coming.pages).fetch()
+            finally:
                 wait([fetching])
-        if fetching is not None:
             fetching.result()
+        else:
+            lacking, more = _advance(rests, rests)
+            if more or needs:
+                pages.fetching(more or needs).fetch()
         ready.extend(waiting)
         rests.extend(lacking)
         n_rounds += 1

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from nwb_dask.backends.hdf5.elements import addresses_in, decode, is_decodable
 from nwb_dask.backends.hdf5.format.attribute import RawAttribute, parse_attribute
+from nwb_dask.backends.hdf5.format.datatype import check_references
 from nwb_dask.backends.hdf5.format.dense_attributes import read_dense
 from nwb_dask.backends.hdf5.format.object_header import ATTRIBUTE, ATTRIBUTE_INFO
 from nwb_dask.backends.hdf5.format.space import gather
@@ -110,6 +111,7 @@ def _decoded(raw: RawAttribute, lookup: Lookup, pages: Pages) -> _Values:
     if not _is_list(element) or element.base is None:
         return _elements(raw.data, element, shape, lookup, pages)
     base, items = element.base, list[bytes]()
+    check_references(base, lookup.space.offset_bytes)
 
     def find_items() -> None:
         found = lookup.heap.items(raw.data, len(raw.data) // element.size, base.size)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from h5py import h5t
 
-from nwb_dask.backends.hdf5.format.datatype import read_datatype
+from nwb_dask.backends.hdf5.format.datatype import check_references, read_datatype
 from nwb_dask.backends.hdf5.format.object_header import DATATYPE
 from nwb_dask.backends.hdf5.types import native_dtype, stored_type
 from nwb_dask.errors import MalformedFileError, NWBDaskError, UnsupportedLayoutError
@@ -338,3 +338,11 @@ def test_members_of_an_odd_enumeration_are_numbers_of_its_precision(tmp_path: Pa
     ours = read_datatype(body_of(path, "x", DATATYPE))
     assert dict(ours.members) == members
     assert not ours.exact
+
+
+def test_widths_of_references_in_types_that_are_not_read_are_not_judged() -> None:
+    # libhdf5 writes 8 into such types, in files of 4-byte addresses too.
+    reference = ElementType("reference", dtype=np.dtype("<u8"), size=8)
+    check_references(ElementType("unsupported", base=reference, reason="sequences of reference", size=12), 4)
+    with pytest.raises(MalformedFileError, match="where addresses have 4"):
+        check_references(reference, 4)

@@ -20,8 +20,6 @@ Encode: TypeAlias = Callable[[Reference], "dict[str, Any]"]
 
 SCALAR, SOFT_LINK, COMPOUND, REFERENCE = "_SCALAR", "_SOFT_LINK", "_COMPOUND_DTYPE", "_REFERENCE"
 EXTERNAL = "_EXTERNAL_ARRAY_LINK"
-SPECIAL = frozenset({SCALAR, SOFT_LINK, COMPOUND, REFERENCE, EXTERNAL})
-"""Names of attributes that mean something to LINDI."""
 REFERENCE_FIELD = "<REFERENCE>"
 _NUMBERS_AS_TEXT = frozenset({"NaN", "Infinity", "-Infinity"})
 

@@ -22,7 +22,6 @@ from nwb_dask.plan.predicate import Node, conjuncts, describe
 from nwb_dask.plan.prune import may_match, must_match, resolve_path_literals
 from nwb_dask.plan.statistics import ColumnStatistics, Statistics, take_statistics
 
-_IDENTITY_KINDS = ("version", "etag", "mtime", "size")
 PIECES = pa.schema(
     [
         ("url", pa.string()),

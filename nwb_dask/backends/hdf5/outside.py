@@ -1,4 +1,4 @@
-"""The files that one HDF5 file leads to: opened where the user allows it, and noted in its version."""
+"""The files that one file leads to, of any container: opened where the user allows it, and noted in its version."""
 
 from __future__ import annotations
 

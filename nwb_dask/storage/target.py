@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from nwb_dask.errors import OutputError, SourceNotFoundError, display_url
 from nwb_dask.storage.access import Access, has_lost_secrets
+from nwb_dask.storage.durable import flush
 from nwb_dask.storage.engines.protocol import Failure
 from nwb_dask.storage.faults import explain
 from nwb_dask.storage.listing import list_keys
@@ -130,9 +131,9 @@ class LocalTarget:
             path.parent.mkdir(parents=True, exist_ok=True)
             with aside.open("xb") as file:
                 file.write(value)
-                file.flush()
-                os.fsync(file.fileno())
+            flush(aside)
             aside.replace(path)
+            flush(path.parent)
         except OSError as error:
             with suppress(OSError):
                 aside.unlink()
